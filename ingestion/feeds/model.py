@@ -1,23 +1,65 @@
 """The feed contract: what an integrator declares, in one YAML file, to plug a source in without code.
 
-Here: the typed shape of a contract and the rules that one file can break by itself. Not here: reading YAML and naming
-the faulty line (`load`), drafting a contract from a file (`draft`), turning a mapping into SQL (`ingestion.mapping`).
+Here: the typed shape of a contract. Not here: its scalar types (`model_base`), where bytes come from (`model_connector`),
+reading YAML and naming the faulty line (`load`), rules between two keys (`load_rules`), drafting a contract from a file
+(`draft`), turning a mapping into SQL (`ingestion.mapping`).
 
 Fields follow the vocabulary of Frictionless Table Schema (`name`, `type`, `format`, `missingValues`, `decimalChar`…),
 so that the fields of a national schema can be pasted in as they are. Durations are ISO 8601 (`PT30M`, `P1D`).
+The text under each key is its reference: `python -m ingestion.feeds.schema` writes it to docs/feed-contract.md.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import zoneinfo
 from typing import Annotated, Any, Literal, Self
 
-import holidays
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ingestion.contracts.canonical import CONTRACTS, Contract
-from ingestion.contracts.units import is_known
+from ingestion.feeds.model_base import Duration, HolidayCalendar, Model, SecretName, Slug, TimeZone, Unit
+from ingestion.feeds.model_connector import (
+    Auth,
+    Connector,
+    FileConnector,
+    Incremental,
+    Paginator,
+    RestConnector,
+    SqlConnector,
+)
+
+__all__ = [
+    "Auth",
+    "Baseline",
+    "Classification",
+    "Connector",
+    "Domain",
+    "Duration",
+    "FaultRule",
+    "Feed",
+    "FieldSpec",
+    "FieldType",
+    "FileConnector",
+    "FormatSpec",
+    "HolidayCalendar",
+    "Incremental",
+    "IndicatorRules",
+    "MapTo",
+    "Mapping",
+    "Measure",
+    "Model",
+    "Paginator",
+    "Person",
+    "Publisher",
+    "RestConnector",
+    "SecretName",
+    "Slug",
+    "SqlConnector",
+    "StateRule",
+    "Territory",
+    "TimeZone",
+    "Unit",
+]
 
 Classification = Literal["open", "internal", "personal"]
 Domain = Literal["EP", "VP", "SLT", "MOB", "RT", "PAT", "CDV", "EAU", "GRC", "METEO"]
@@ -26,113 +68,114 @@ FieldType = Literal[
 ]
 
 
-def _zone(name: str) -> str:
-    if name not in zoneinfo.available_timezones():
-        raise ValueError(f"{name!r} is not an IANA time zone (for instance Europe/Paris, UTC)")
-    return name
-
-
-def _holidays(code: str) -> str:
-    country, _, subdivision = code.partition("-")
-    supported = holidays.list_supported_countries()
-    if country not in supported:
-        raise ValueError(f"{code!r}: {country!r} is not a country whose public holidays are known (for instance FR, FR-57, US-CA)")
-    if subdivision and subdivision not in supported[country]:
-        raise ValueError(f"{code!r}: {subdivision!r} is not a subdivision of {country} whose holidays are known")
-    return code
-
-
-def _unit(code: str) -> str:
-    if not is_known(code):
-        raise ValueError(f"{code!r} is not a UCUM unit this platform converts (docs/units.md lists them)")
-    return code
-
-
 def _shorthand(value: Any) -> Any:
     """`report_ref: CaseID` stands for `report_ref: {column: CaseID}`."""
     return {"column": value} if isinstance(value, str) else value
-
-
-TimeZone = Annotated[str, AfterValidator(_zone)]
-HolidayCalendar = Annotated[str, AfterValidator(_holidays)]
-Unit = Annotated[str, AfterValidator(_unit)]
-Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=63)]
-SecretName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$", description="the name of a secret, never its value")]
-
-
-class Model(BaseModel):
-    """Unknown keys are errors: a misspelt key must not be silently ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Territory(Model):
     """The place whose nights, holidays and contract hours apply."""
 
     code: Slug
+    """Short name of the territory, the same in all its feeds."""
     name: str
+    """Name of the territory, as people read it."""
     time_zone: TimeZone
+    """The territory's IANA zone: nights and working days are computed in it."""
     holidays: HolidayCalendar
+    """Public holidays: a country code, or country-subdivision (FR, FR-57, US-CA)."""
     latitude: float = Field(ge=-90, le=90)
+    """Latitude of the territory's centre, degrees: for sunrise and sunset."""
     longitude: float = Field(ge=-180, le=180)
+    """Longitude of the territory's centre, degrees."""
 
 
 class Person(Model):
     """Who answers for a feed."""
 
     name: str
+    """A service or a person."""
     contact: str | None = None
+    """E-mail or telephone at work."""
 
 
 class Publisher(Model):
     """Where the data comes from, and under which licence."""
 
     publisher: str
+    """Who produces the data."""
     licence: str
+    """Licence of the source (SPDX code where there is one, `internal` for the territory's own)."""
     homepage: str | None = None
+    """Page of the source."""
     note: str | None = None
+    """What a careful reader should know of it."""
 
 
 class FieldSpec(Model):
     """One column of the source, in Table Schema's words, with its classification.
 
-    `format` is a strptime pattern, or several tried in order; a column that is not listed is neither mapped nor stored.
+    A column that is not listed is neither mapped nor stored.
     """
 
     name: str
+    """The column's name, exactly as the source writes it."""
     type: FieldType = "string"
+    """What its values are."""
     format: str | list[str] | None = None
+    """strptime pattern of a date, or several tried in order; ISO 8601 when a date states none."""
     title: str | None = None
+    """Name for people."""
     description: str | None = None
+    """What it means."""
     example: Any = None
+    """An example value (never a personal one)."""
     classification: Classification = "internal"
+    """Who may see it: `open`, `internal`, or `personal` (kept in the personal lake only)."""
     unit: Unit | None = None
+    """UCUM unit of its values, where the mapping does not say another."""
     missingValues: list[str] | None = None  # noqa: N815 - Table Schema's own spelling
+    """Texts that mean no value in this column, instead of the feed's."""
     decimalChar: str | None = Field(default=None, min_length=1, max_length=1)  # noqa: N815
+    """Decimal mark of this column, instead of the feed's."""
     groupChar: str | None = Field(default=None, min_length=1, max_length=1)  # noqa: N815
+    """Thousands separator of this column."""
     bareNumber: bool = True  # noqa: N815
+    """`false` when text stands beside the number (`42 %`, `€ 12`): it is taken off."""
     trueValues: list[str] | None = None  # noqa: N815
+    """Texts that mean true."""
     falseValues: list[str] | None = None  # noqa: N815
+    """Texts that mean false."""
     rdfType: str | None = None  # noqa: N815
+    """Accepted from pasted schemas; not used."""
     constraints: dict[str, Any] | None = None
+    """Accepted from pasted schemas; bounds are declared on measures."""
 
 
 class MapTo(Model):
     """How one canonical column is filled: from a column, a constant, or a SQL expression over the columns.
 
-    `values` translates codes (an unlisted code is a rejection unless `other` says what it becomes: a constant, or
-    `keep`); `unit` is the source's unit; `offset` shifts an instant; `time_zone` overrides the feed's.
+    A bare text is a column: `report_ref: CaseID` stands for `report_ref: {column: CaseID}`.
     """
 
     column: str | None = None
+    """The source column; or `constant`, or `sql`."""
     constant: str | float | bool | None = None
+    """The same value in every row."""
     sql: str | None = None
+    """A DuckDB expression over the declared columns: scalar functions only."""
     values: dict[str, str] | None = None
+    """Translation of codes; an unlisted code rejects the row unless `other` says what it becomes."""
     other: str | None = None
+    """What an unlisted code becomes: a constant, or `keep`."""
     unit: Unit | None = None
+    """UCUM unit of the source: values are converted to the column's."""
     format: str | list[str] | None = None
+    """strptime pattern, or several tried in order, instead of the field's."""
     time_zone: TimeZone | None = None
-    offset: dt.timedelta | None = None
+    """The zone of this instant, instead of the feed's."""
+    offset: Duration | None = None
+    """Shifts an instant (`-PT15M`: the source stamps the end of a quarter of an hour)."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -154,127 +197,87 @@ class Measure(Model):
     """
 
     column: str
+    """The source column."""
     property: str
+    """The property it becomes (`air_temperature`, `fill_level`…)."""
     unit: Unit | None = None
+    """UCUM unit of the source; required unless `text`. `1` for a number without unit."""
     text: bool = False
+    """`true` when the value is a text (a state, a label) and not a number."""
     minimum: float | None = None
+    """Least possible value, in the source's unit."""
     maximum: float | None = None
+    """Greatest possible value, in the source's unit."""
 
 
 class FormatSpec(Model):
     """How the bytes are read. What is not stated is found out from the content."""
 
     type: Literal["auto", "csv", "xlsx", "json", "ndjson", "geojson", "parquet", "shapefile"] = "auto"
+    """The file format; `auto` looks at the content."""
     encoding: str | None = None
+    """Character encoding (`utf-8`, `cp1252`…)."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    """Cell separator of a CSV."""
     quote: str | None = Field(default=None, max_length=1)
-    header_row: int | None = Field(default=None, ge=1, description="1 for the first line")
-    columns: list[str] | None = Field(default=None, description="names, where the header is missing or wrong")
+    """Quote character of a CSV; empty for none."""
+    header_row: int | None = Field(default=None, ge=1)
+    """The line of the column names, 1 for the first."""
+    columns: list[str] | None = None
+    """Column names, where the header is missing or wrong."""
     sheet: str | int | None = None
-    records: str | None = Field(default=None, description="path of the records: a.b for nested arrays, * for an object's values")
-    member: str | None = Field(default=None, description="glob of the members to read inside a zip")
-    crs: str | None = Field(default=None, description="EPSG code, where the file does not carry it")
-
-
-class FileConnector(Model):
-    """Files: a path, a folder or a glob; local, `s3://bucket/…` or `sftp://host/…`."""
-
-    type: Literal["file"] = "file"
-    path: str | None = None
-    secret: SecretName | None = None
-
-
-class Paginator(Model):
-    """How a REST source hands over its pages (dlt's names)."""
-
-    type: Literal["single_page", "page_number", "offset", "cursor", "json_link", "header_link"]
-    param: str | None = None
-    path: str | None = None
-    limit: int | None = Field(default=None, ge=1)
-    base: int = 0
-    total_path: str | None = None
-
-
-class Incremental(Model):
-    """Only what is newer than the last landing is asked for: `cursor` in the records, `param` in the request."""
-
-    cursor: str
-    param: str | None = None
-    initial: str
-    lag: dt.timedelta = dt.timedelta(0)
-
-
-class Auth(Model):
-    """How a REST source is authenticated; the secret is named, never written."""
-
-    type: Literal["bearer", "basic", "api_key"]
-    secret: SecretName
-    name: str = "Authorization"
-    location: Literal["header", "query"] = "header"
-
-
-class RestConnector(Model):
-    """A REST source, read by dlt: paging, retry, incremental cursor."""
-
-    type: Literal["rest"]
-    base_url: str
-    path: str
-    params: dict[str, str | int] = Field(default_factory=dict)
-    headers: dict[str, str] = Field(default_factory=dict)
-    data_selector: str | None = None
-    paginator: Paginator | None = None
-    incremental: Incremental | None = None
-    auth: Auth | None = None
-
-
-class SqlConnector(Model):
-    """A table or a query of another database, read by dlt; the secret holds the SQLAlchemy address."""
-
-    type: Literal["sql"]
-    secret: SecretName
-    table: str | None = None
-    schema_name: str | None = Field(default=None, alias="schema")
-    query: str | None = None
-    incremental: Incremental | None = None
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        if (self.table is None) == (self.query is None):
-            raise ValueError("give either table or query")
-        return self
-
-
-Connector = Annotated[FileConnector | RestConnector | SqlConnector, Field(discriminator="type")]
+    """Sheet of a workbook, by name or by number from 1."""
+    records: str | None = None
+    """Path of the records in a JSON: `a.b` for nested arrays, `*` for an object's values."""
+    member: str | None = None
+    """Glob of the members to read inside a zip."""
+    crs: str | None = None
+    """EPSG code of the coordinates (`EPSG:2154`), where the file does not carry it."""
 
 
 class StateRule(Model):
     """Which values of a property say that the asset has failed, works, or is not heard."""
 
     property: str
+    """The property that tells the state."""
     failed: list[str] = Field(default_factory=list)
+    """Texts that mean failed."""
     ok: list[str] = Field(default_factory=list)
+    """Texts that mean working."""
     communication_lost: list[str] = Field(default_factory=list)
+    """Texts that mean that the asset is not heard."""
     failed_below: float | None = None
+    """Failed when the number is below, in the lake's unit."""
     failed_above: float | None = None
+    """Failed when the number is above, in the lake's unit."""
     fault_type: str
+    """The fault it is."""
 
 
 class FaultRule(Model):
     """Which reports or work orders tell of which fault (patterns with `*`, compared without regard to case)."""
 
     category: str = "*"
+    """Pattern of the category."""
     subcategory: str = "*"
+    """Pattern of the subcategory."""
     fault_type: str
+    """The fault it is."""
     asset_type: str | None = None
+    """The equipment it is about."""
 
 
 class Baseline(Model):
     """The declared reference period of a meter's expected consumption; without it there is no verdict."""
 
     start: dt.date
+    """First day of the reference period."""
     end: dt.date
+    """The day after its last."""
     tolerance_pct: float = Field(gt=0)
+    """Excess from which consumption is over, percent."""
     meters: list[str] | None = None
+    """The meters it is about; every meter of the feed when absent."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -287,41 +290,73 @@ class IndicatorRules(Model):
     """How the indicators read this feed."""
 
     states: list[StateRule] = Field(default_factory=list)
+    """Observations that tell failures (contract observation)."""
     faults: list[FaultRule] = Field(default_factory=list)
+    """Reports or work orders that tell failures (contracts report and intervention)."""
     baselines: list[Baseline] = Field(default_factory=list)
-    flap_window: dt.timedelta = dt.timedelta(minutes=30)  # two samples of a light that reports each quarter of an hour
+    """Reference periods of consumption (contract energy_reading)."""
+    flap_window: Duration = dt.timedelta(minutes=30)  # two samples of a light that reports each quarter of an hour
+    """A failure that comes back within it is the same failure."""
     bridges_communication_gap: bool = False
+    """Whether a failure runs on across a silence."""
 
 
 class Feed(Model):
     """One feed contract."""
 
     feed: Slug
+    """The feed's name: lower case, digits and hyphens; also the name of its file."""
     title: str
+    """Name for people."""
     description: str | None = None
+    """What it holds."""
     contract: Literal["asset", "observation", "report", "intervention", "energy_reading"]
+    """The canonical contract its rows become."""
     domain: Domain
+    """The business domain: EP lighting, VP cameras, SLT signals, MOB mobility, RT telecom, PAT buildings, CDV living
+    environment, EAU water, GRC citizen relations, METEO weather."""
     owner: Person
+    """Who answers for the source."""
     steward: Person
+    """Who answers for its quality."""
     owner_authority: str | None = None
+    """The authority whose rows these are, where the rows do not say."""
     source: Publisher
-    system: Slug | None = Field(default=None, description="the source system whose asset codes these are; the feed's name if absent")
+    """Publisher and licence."""
+    system: Slug | None = None
+    """The source system whose asset codes these are; the feed's name if absent."""
     territory: Territory
-    time_zone: TimeZone = Field(description="the zone in which the source writes times that carry none")
+    """The place it is about."""
+    time_zone: TimeZone
+    """The zone in which the source writes times that carry none."""
     connector: Connector = FileConnector()
+    """Where the bytes come from."""
     format: FormatSpec = FormatSpec()
+    """How the bytes are read."""
     missingValues: list[str] = Field(default_factory=lambda: [""])  # noqa: N815 - Table Schema's own spelling
+    """Texts that mean no value."""
     decimalChar: str = Field(default=".", min_length=1, max_length=1)  # noqa: N815
-    dates: list[str] = Field(default_factory=list, description="strptime patterns, tried in order; ISO 8601 when empty")
+    """Decimal mark."""
+    dates: list[str] = Field(default_factory=list)
+    """strptime patterns, tried in order, for dates whose field states none; ISO 8601 when empty."""
     fields: list[FieldSpec] = Field(min_length=1)
+    """The source's columns."""
     mapping: dict[str, Mapping]
+    """How each canonical column is filled."""
     measures: list[Measure] = Field(default_factory=list)
-    filter: str | None = Field(default=None, description="SQL condition; records outside it are rejected as out of scope")
+    """Columns of a wide table that become observations (contract observation)."""
+    filter: str | None = None
+    """SQL condition; records outside it are rejected as out of scope."""
     indicators: IndicatorRules = IndicatorRules()
-    schedule: str | None = Field(default=None, description="cron, in the territory's zone")
-    freshness: dt.timedelta | None = None
-    retention: dt.timedelta | None = Field(default=None, description="how long raw rows are kept; for ever if absent")
+    """How the indicators read this feed."""
+    schedule: str | None = None
+    """When it is fetched: cron, in the territory's zone."""
+    freshness: Duration | None = None
+    """How old the last landing may be."""
+    retention: Duration | None = None
+    """How long raw rows are kept; for ever if absent."""
     alerts: bool = False
+    """Whether landed rows can raise alarms."""
 
     @property
     def source_system(self) -> str:

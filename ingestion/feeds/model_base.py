@@ -1,0 +1,71 @@
+"""What every part of a feed contract is made of: the strict base class and the checked scalar types.
+
+Here: types that say by themselves whether a value can be right (a zone, a unit, a duration, a secret's name). Not here:
+the parts of a contract (`model`, `model_connector`), rules between two keys (`load_rules`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import zoneinfo
+from typing import Annotated, Any, Final
+
+import holidays
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from ingestion.contracts.units import is_known
+
+# Weeks, days, hours, minutes, seconds. Years and months are left out: their length depends on when they start.
+_DURATION: Final = re.compile(r"-?P(?=[\dT])(\d+W)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
+
+
+def _zone(name: str) -> str:
+    if name not in zoneinfo.available_timezones():
+        raise ValueError(f"{name!r} is not an IANA time zone (for instance Europe/Paris, UTC)")
+    return name
+
+
+def _holidays(code: str) -> str:
+    country, _, subdivision = code.partition("-")
+    supported = holidays.list_supported_countries()
+    if country not in supported:
+        raise ValueError(f"{code!r}: {country!r} is not a country whose public holidays are known (for instance FR, FR-57, US-CA)")
+    if subdivision and subdivision not in supported[country]:
+        raise ValueError(f"{code!r}: {subdivision!r} is not a subdivision of {country} whose holidays are known")
+    return code
+
+
+def _unit(code: str) -> str:
+    if not is_known(code):
+        raise ValueError(f"{code!r} is not a UCUM unit this platform converts (docs/units.md lists them)")
+    return code
+
+
+def _iso_duration(value: Any) -> Any:
+    """Refuse bare numbers: `retention: 30` would silently mean thirty seconds."""
+    if isinstance(value, dt.timedelta):
+        return value
+    if not isinstance(value, str) or not _DURATION.fullmatch(value):
+        raise ValueError("not an ISO 8601 duration in weeks, days, hours, minutes, seconds (for instance PT30M, P1D, P365D)")
+    weeks = re.match(r"(-?)P(\d+)W(.*)", value)
+    if weeks:  # pydantic reads no weeks beside days
+        sign, count, remainder = weeks.groups()
+        days = re.match(r"(\d+)D(.*)", remainder)
+        value = f"{sign}P{int(count) * 7 + (int(days[1]) if days else 0)}D{days[2] if days else remainder}"
+    return value
+
+
+TimeZone = Annotated[str, AfterValidator(_zone)]
+HolidayCalendar = Annotated[str, AfterValidator(_holidays)]
+Unit = Annotated[str, AfterValidator(_unit)]
+Duration = Annotated[dt.timedelta, BeforeValidator(_iso_duration)]
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=63)]
+SecretName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+
+
+class Model(BaseModel):
+    """Unknown keys are errors: a misspelt key must not be silently ignored."""
+
+    # The docstring under a key is what editors show and what docs/feed-contract.md prints: one source for the three.
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
