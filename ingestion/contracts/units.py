@@ -32,6 +32,8 @@ UNITS: Final[dict[str, Conversion]] = {
     "W": Conversion("W"),
     "kW": Conversion("W", 1e3),
     "MW": Conversion("W", 1e6),
+    "GW": Conversion("W", 1e9),
+    "W/m2": Conversion("W/m2"),
     "V.A": Conversion("V.A"),
     "kV.A": Conversion("V.A", 1e3),
     "var": Conversion("var"),
@@ -39,15 +41,20 @@ UNITS: Final[dict[str, Conversion]] = {
     "W.h": Conversion("W.h"),
     "kW.h": Conversion("W.h", 1e3),
     "MW.h": Conversion("W.h", 1e6),
+    "GW.h": Conversion("W.h", 1e9),
     "J": Conversion("W.h", 1 / 3600),
+    "kJ": Conversion("W.h", 1e3 / 3600),
     "MJ": Conversion("W.h", 1e6 / 3600),
+    "GJ": Conversion("W.h", 1e9 / 3600),
     "var.h": Conversion("var.h"),
     "kvar.h": Conversion("var.h", 1e3),
     # electricity
     "V": Conversion("V"),
     "mV": Conversion("V", 1e-3),
+    "kV": Conversion("V", 1e3),
     "A": Conversion("A"),
     "mA": Conversion("A", 1e-3),
+    "A.h": Conversion("A.h"),
     "Hz": Conversion("Hz"),
     # length, area, volume, flow
     "m": Conversion("m"),
@@ -55,15 +62,22 @@ UNITS: Final[dict[str, Conversion]] = {
     "cm": Conversion("m", 1e-2),
     "km": Conversion("m", 1e3),
     "m2": Conversion("m2"),
+    "har": Conversion("m2", 1e4),
+    "km2": Conversion("m2", 1e6),
     "m3": Conversion("m3"),
     "L": Conversion("m3", 1e-3),
     "m3/s": Conversion("m3/s"),
     "L/s": Conversion("m3/s", 1e-3),
+    "L/min": Conversion("m3/s", 1e-3 / 60),
+    "L/h": Conversion("m3/s", 1e-3 / 3600),
     "m3/h": Conversion("m3/s", 1 / 3600),
+    "m3/d": Conversion("m3/s", 1 / 86400),
     # speed
     "m/s": Conversion("m/s"),
     "km/h": Conversion("m/s", 1 / 3.6),
     "[mi_i]/h": Conversion("m/s", 0.44704),
+    "[kn_i]": Conversion("m/s", 1852 / 3600),
+    "mm/h": Conversion("m/s", 1e-3 / 3600),
     # weather and air
     "Cel": Conversion("Cel"),
     "K": Conversion("Cel", 1.0, -_ZERO_CELSIUS_K),
@@ -71,6 +85,8 @@ UNITS: Final[dict[str, Conversion]] = {
     "Pa": Conversion("Pa"),
     "hPa": Conversion("Pa", 1e2),
     "kPa": Conversion("Pa", 1e3),
+    "mbar": Conversion("Pa", 1e2),
+    "bar": Conversion("Pa", 1e5),
     "deg": Conversion("deg"),
     "lx": Conversion("lx"),
     "cd/m2": Conversion("cd/m2"),
@@ -78,11 +94,17 @@ UNITS: Final[dict[str, Conversion]] = {
     "[ppb]": Conversion("[ppm]", 1e-3),
     "ug/m3": Conversion("ug/m3"),
     "mg/m3": Conversion("ug/m3", 1e3),
+    "mg/L": Conversion("mg/L"),
+    "ug/L": Conversion("mg/L", 1e-3),
+    "uS/cm": Conversion("uS/cm"),
+    "[pH]": Conversion("[pH]"),
     "dB[SPL]": Conversion("dB[SPL]"),
     # time, mass, counts and ratios
+    "ms": Conversion("s", 1e-3),
     "s": Conversion("s"),
     "min": Conversion("s", 60.0),
     "h": Conversion("s", 3600.0),
+    "d": Conversion("s", 86400.0),
     "kg": Conversion("kg"),
     "g": Conversion("kg", 1e-3),
     "t": Conversion("kg", 1e3),
@@ -92,10 +114,137 @@ UNITS: Final[dict[str, Conversion]] = {
     "{vehicle}": Conversion("{vehicle}"),
     "{person}": Conversion("{person}"),
     "/h": Conversion("/h"),
+    "/min": Conversion("/h", 60.0),
+    "/d": Conversion("/h", 1 / 24),
     "%": Conversion("%"),
     "dBm": Conversion("dBm"),
     "dB": Conversion("dB"),
 }
+
+QUANTITIES: Final[dict[str, str]] = {
+    "W": "active power",
+    "W/m2": "irradiance",
+    "V.A": "apparent power",
+    "var": "reactive power",
+    "W.h": "energy",
+    "var.h": "reactive energy",
+    "V": "voltage",
+    "A": "current",
+    "A.h": "electric charge",
+    "Hz": "frequency",
+    "m": "length, level",
+    "m2": "area",
+    "m3": "volume",
+    "m3/s": "flow",
+    "m/s": "speed",
+    "Cel": "temperature",
+    "Pa": "pressure",
+    "deg": "angle",
+    "lx": "illuminance",
+    "cd/m2": "luminance",
+    "[ppm]": "volume fraction",
+    "ug/m3": "concentration in air",
+    "mg/L": "concentration in water",
+    "uS/cm": "conductivity",
+    "[pH]": "acidity",
+    "dB[SPL]": "sound level",
+    "s": "duration",
+    "kg": "mass",
+    "kg/kg": "mass fraction",
+    "1": "number without unit",
+    "{count}": "count",
+    "{vehicle}": "count of vehicles",
+    "{person}": "count of persons",
+    "/h": "rate",
+    "%": "ratio",
+    "dBm": "radio power",
+    "dB": "level",
+}
+"""What each canonical unit measures."""
+
+SPELLINGS: Final[dict[str, str]] = {
+    "kVA": "kV.A",
+    "VA": "V.A",
+    "Wh": "W.h",
+    "kWh": "kW.h",
+    "MWh": "MW.h",
+    "GWh": "GW.h",
+    "varh": "var.h",
+    "kvarh": "kvar.h",
+    "VAr": "var",
+    "kVAr": "kvar",
+    "Ah": "A.h",
+    "m²": "m2",
+    "ha": "har",
+    "km²": "km2",
+    "m³": "m3",
+    "l": "L",
+    "litre": "L",
+    "litres": "L",
+    "m³/s": "m3/s",
+    "m³/h": "m3/h",
+    "l/s": "L/s",
+    "l/min": "L/min",
+    "l/h": "L/h",
+    "kmh": "km/h",
+    "kph": "km/h",
+    "mph": "[mi_i]/h",
+    "kt": "[kn_i]",
+    "kn": "[kn_i]",
+    "°C": "Cel",
+    "C": "Cel",
+    "degC": "Cel",
+    "celsius": "Cel",
+    "°F": "[degF]",
+    "F": "[degF]",
+    "degF": "[degF]",
+    "kelvin": "K",
+    "°": "deg",
+    "degrees": "deg",
+    "lux": "lx",
+    "W/m²": "W/m2",
+    "ppm": "[ppm]",
+    "ppb": "[ppb]",
+    "µg/m3": "ug/m3",
+    "µg/m³": "ug/m3",
+    "mg/m³": "mg/m3",
+    "mg/l": "mg/L",
+    "µg/l": "ug/L",
+    "µS/cm": "uS/cm",
+    "pH": "[pH]",
+    "dB(A)": "dB[SPL]",
+    "dBA": "dB[SPL]",
+    "sec": "s",
+    "mn": "min",
+    "minute": "min",
+    "minutes": "min",
+    "hour": "h",
+    "hours": "h",
+    "heure": "h",
+    "heures": "h",
+    "day": "d",
+    "days": "d",
+    "jour": "d",
+    "jours": "d",
+    "tonne": "t",
+    "tonnes": "t",
+    "percent": "%",
+    "pct": "%",
+    "none": "1",
+    "count": "{count}",
+    "vehicles": "{vehicle}",
+    "persons": "{person}",
+}
+"""How people write units, to the UCUM code: for suggestions only. A contract states the UCUM code."""
+
+COLUMN_UNITS: Final[dict[str, str]] = {
+    "energy_wh": "W.h",
+    "rated_power_w": "W",
+    "suspended_minutes": "min",
+    "longitude": "deg",
+    "latitude": "deg",
+}
+"""The unit in which a canonical column is kept, where the column's contract fixes it."""
 
 
 def is_known(code: str) -> bool:
@@ -110,3 +259,39 @@ def to_canonical(code: str) -> Conversion:
         KeyError: the unit is unknown; feed contracts are refused before this can happen.
     """
     return UNITS[code]
+
+
+def between(source: str, target: str) -> Conversion:
+    """Return the conversion from one declared unit to another of the same quantity: `target = value * factor + offset`.
+
+    >>> between("kW.h", "W.h").factor
+    1000.0
+    >>> between("h", "min").factor
+    60.0
+
+    Raises:
+        KeyError: a unit is unknown.
+        ValueError: the two units measure different quantities.
+    """
+    first, second = UNITS[source], UNITS[target]
+    if first.canonical != second.canonical:
+        raise ValueError(f"{source} is {quantity(source)}, not {quantity(target)}")
+    return Conversion(target, first.factor / second.factor, (first.offset - second.offset) / second.factor)
+
+
+def quantity(code: str) -> str:
+    """Return what a known unit measures, in words.
+
+    Raises:
+        KeyError: the unit is unknown.
+    """
+    return QUANTITIES[UNITS[code].canonical]
+
+
+def same_quantity(code: str) -> list[str]:
+    """Return the units that a known unit converts to, itself included.
+
+    Raises:
+        KeyError: the unit is unknown.
+    """
+    return [c for c, conversion in UNITS.items() if conversion.canonical == UNITS[code].canonical]
