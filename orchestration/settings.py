@@ -160,7 +160,10 @@ class Settings(BaseSettings):
                 values: dict[str, Any] = {"profile": profile}
                 if document.get("profile") is None and "VIGIE_HOME" not in os.environ:
                     raise WrongUse("VIGIE_HOME is missing", remedy="the server profile states its home: set VIGIE_HOME")
-                values |= {"home": home, "extension_directory": os.environ.get("VIGIE_EXTENSION_DIRECTORY") or home / "extensions"}
+                values |= {
+                    "home": home,
+                    "extension_directory": os.environ.get("VIGIE_EXTENSION_DIRECTORY") or home / "extensions",
+                }
             case "local":
                 values = _local_values(home, document)
         try:
@@ -263,7 +266,8 @@ class Settings(BaseSettings):
 
     def _url(self, database: str, user: str, password: SecretStr) -> str:
         host = f"[{self.postgres_host}]" if ":" in self.postgres_host else self.postgres_host
-        return f"postgresql://{quote(user, safe='')}:{quote(password.get_secret_value(), safe='')}@{host}:{self.postgres_port}/{database}"
+        account = f"{quote(user, safe='')}:{quote(password.get_secret_value(), safe='')}"
+        return f"postgresql://{account}@{host}:{self.postgres_port}/{database}"
 
     def _lake(self, database: str, data_path: str, user: str, password: SecretStr) -> LakeAddress:
         return LakeAddress(
@@ -300,7 +304,9 @@ def create_local(home: Path | None = None) -> Settings:
     home = find_home(home)
     if (asked := os.environ.get("VIGIE_PROFILE", "local")) != "local":
         _known_profile(asked, "VIGIE_PROFILE")
-        raise WrongUse("VIGIE_PROFILE is server", remedy="a local instance is asked for: unset VIGIE_PROFILE, or start the server profile")
+        raise WrongUse(
+            "VIGIE_PROFILE is server", remedy="a local instance is asked for: unset VIGIE_PROFILE, or start the server profile"
+        )
     try:
         home.mkdir(parents=True, exist_ok=True)
         with locks.held(home / "run" / "setup.lock", timeout_s=30, what="another command that sets this instance up"):
@@ -316,7 +322,9 @@ def create_local(home: Path | None = None) -> Settings:
             for folder in ("personal", "originals"):  # both hold personal data: for the instance's own user
                 (home / folder).mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
-        raise VigieError(f"{home} cannot be set up: {error.strerror}", remedy="choose a folder you can write with --home") from error
+        raise VigieError(
+            f"{home} cannot be set up: {error.strerror}", remedy="choose a folder you can write with --home"
+        ) from error
     return Settings.load(home)
 
 
@@ -330,7 +338,8 @@ def server_variables() -> dict[str, bool]:
     needed = {*S3_FIELDS, "nats_url", "nats_password"}
     optional = {"extension_directory"}
     return {
-        variable(name): (field.is_required() or name in needed) and name not in optional for name, field in Settings.model_fields.items()
+        variable(name): (field.is_required() or name in needed) and name not in optional
+        for name, field in Settings.model_fields.items()
     }
 
 
@@ -383,7 +392,9 @@ def _local_values(home: Path, document: dict[str, Any]) -> dict[str, Any]:
 def _port(value: object, name: str, home: Path) -> int:
     text = str(value)
     if not text.isdigit() or not 1 <= int(text) <= 65_535:
-        raise WrongUse(f"{name} is {text!r}, not a port", remedy=f"give {variable(name)} or {home / INSTANCE_FILE} a number up to 65535")
+        raise WrongUse(
+            f"{name} is {text!r}, not a port", remedy=f"give {variable(name)} or {home / INSTANCE_FILE} a number up to 65535"
+        )
     return int(text)
 
 
@@ -421,7 +432,10 @@ def _instance_document(home: Path) -> dict[str, Any]:
     allowed = {"profile", *CONFIGURABLE_LOCALLY}
     for key in document:
         if key not in allowed:
-            raise WrongUse(f"{path}: unknown key {key!r}{_nearest(key, allowed)}", remedy=f"remove it; known keys: {', '.join(sorted(allowed))}")
+            raise WrongUse(
+                f"{path}: unknown key {key!r}{_nearest(key, allowed)}",
+                remedy=f"remove it; known keys: {', '.join(sorted(allowed))}",
+            )
     return document
 
 
@@ -442,7 +456,11 @@ def _told(error: ValidationError, home: Path, profile: str) -> WrongUse:
     problems = []
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
         name = variable(str(problem["loc"][0])) if problem["loc"] else "settings"
-        text = "is missing" if problem["type"] == "missing" or "required" in problem["msg"] else problem["msg"].removeprefix("Value error, ")
+        text = (
+            "is missing"
+            if problem["type"] == "missing" or "required" in problem["msg"]
+            else problem["msg"].removeprefix("Value error, ")
+        )
         problems.append(f"{name} {text}" if text == "is missing" else f"{name}: {text}")
     where = f"set it in the environment (profile {profile}, home {home})"
     if profile == "local":
