@@ -1,0 +1,136 @@
+"""The tables of the raw schema: canonical rows, rejects, the ledger.
+
+Here: their definitions and their creation. Not here: reference tables (`ingestion.reference`), writing (`writer`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import duckdb
+
+from ingestion.contracts.canonical import CONTRACTS
+from ingestion.lake.address import LakeAddress
+from ingestion.lake.session import ALIAS, MUTATE_LOCK, advisory_lock, attach, identifier, open_engine
+
+PROVENANCE: Final = {
+    "feed": "VARCHAR",
+    "source": "VARCHAR",
+    "landing_seq": "BIGINT",
+    "position": "BIGINT",
+    "received_at": "TIMESTAMPTZ",
+    "received_on": "DATE",
+}
+
+LANDING: Final = {
+    "landing_seq": "BIGINT",
+    "landing_id": "VARCHAR",
+    "feed": "VARCHAR",
+    "contract": "VARCHAR",
+    "origin": "VARCHAR",
+    "digest": "VARCHAR",
+    "original": "VARCHAR",
+    "stream": "VARCHAR",
+    "first_stream_seq": "BIGINT",
+    "last_stream_seq": "BIGINT",
+    "cursor": "VARCHAR",
+    "contract_digest": "VARCHAR",
+    "is_forced": "BOOLEAN",
+    "started_at": "TIMESTAMPTZ",
+    "received_at": "TIMESTAMPTZ",
+    "received_on": "DATE",
+    "received": "BIGINT",
+    "stored": "BIGINT",
+    "duplicate": "BIGINT",
+    "rejected": "BIGINT",
+    "rejected_values": "BIGINT",
+    "canonical_rows": "BIGINT",
+    "first_event_at": "TIMESTAMPTZ",
+    "last_event_at": "TIMESTAMPTZ",
+}
+
+REJECTED: Final = {
+    "feed": "VARCHAR",
+    "landing_seq": "BIGINT",
+    "position": "BIGINT",
+    "scope": "VARCHAR",
+    "reason": "VARCHAR",
+    "detail": "VARCHAR",
+    "original": "VARCHAR",
+    "received_at": "TIMESTAMPTZ",
+    "received_on": "DATE",
+}
+
+# In the personal lake only. The landing's id, not its number: a landing that never committed has no number of its own.
+PERSONAL_RECORD: Final = {
+    "feed": "VARCHAR",
+    "landing_id": "VARCHAR",
+    "position": "BIGINT",
+    "payload": "VARCHAR",
+    "received_at": "TIMESTAMPTZ",
+    "received_on": "DATE",
+}
+
+SCHEMAS: Final = ("raw", "core", "indicators", "open_data")
+
+
+def raw_tables() -> dict[str, dict[str, str]]:
+    """Return every raw table's columns and types, by name."""
+    return {name: {**c.columns, **PROVENANCE} for name, c in CONTRACTS.items()} | {"landing": LANDING, "rejected": REJECTED}
+
+
+def create_lake(address: LakeAddress) -> None:
+    """Create the lake's catalogue, schemas and raw tables; harmless when they exist.
+
+    Columns that a newer version of a contract adds are added to the table. It runs before workers start, and alone.
+
+    Raises:
+        VigieError: the catalogue does not answer.
+    """
+    with advisory_lock(address, MUTATE_LOCK):
+        con = open_engine(address.extension_directory)
+        try:
+            attach(con, address)
+            for schema in SCHEMAS:
+                con.execute(f"CREATE SCHEMA IF NOT EXISTS {ALIAS}.{schema}")
+            for name, columns in raw_tables().items():
+                _create(con, "raw", name, columns, partition=None if name == "landing" else "received_on")
+        finally:
+            con.close()
+
+
+def create_personal_lake(address: LakeAddress) -> None:
+    """Create the personal lake, which readers never attach.
+
+    Raises:
+        VigieError: the catalogue does not answer.
+    """
+    with advisory_lock(address, MUTATE_LOCK):
+        con = open_engine(address.extension_directory)
+        try:
+            attach(con, address)
+            con.execute(f"CREATE SCHEMA IF NOT EXISTS {ALIAS}.raw")
+            _create(con, "raw", "personal_record", PERSONAL_RECORD, partition="received_on")
+        finally:
+            con.close()
+
+
+def _create(con: duckdb.DuckDBPyConnection, schema: str, name: str, columns: dict[str, str], *, partition: str | None) -> None:
+    table = f"{ALIAS}.{schema}.{identifier(name)}"
+    present = dict(
+        con.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+            [ALIAS, schema, name],
+        ).fetchall()
+    )
+    if not present:
+        body = ", ".join(f"{identifier(c)} {t}" for c, t in columns.items())
+        con.execute("BEGIN")
+        con.execute(f"CREATE TABLE {table} ({body})")
+        if partition is not None:
+            con.execute(f"ALTER TABLE {table} SET PARTITIONED BY ({identifier(partition)})")
+        con.execute("COMMIT")
+        return
+    for column, sql_type in columns.items():
+        if column not in present:
+            con.execute(f"ALTER TABLE {table} ADD COLUMN {identifier(column)} {sql_type}")
