@@ -133,7 +133,7 @@ class FieldSpec(Model):
     classification: Classification = "internal"
     """Who may see it: `open`, `internal`, or `personal` (kept in the personal lake only)."""
     unit: Unit | None = None
-    """UCUM unit of its values, where the mapping does not say another."""
+    """UCUM unit of its values, where the mapping or the measure does not say another."""
     missingValues: list[str] | None = None  # noqa: N815 - Table Schema's own spelling
     """Texts that mean no value in this column, instead of the feed's."""
     decimalChar: str | None = Field(default=None, min_length=1, max_length=1)  # noqa: N815
@@ -161,7 +161,7 @@ class MapTo(Model):
     column: str | None = None
     """The source column; or `constant`, or `sql`."""
     constant: str | float | bool | None = None
-    """The same value in every row."""
+    """The same value in every row, in the lake's unit."""
     sql: str | None = None
     """A DuckDB expression over the declared columns: scalar functions only."""
     values: dict[str, str] | None = None
@@ -201,13 +201,13 @@ class Measure(Model):
     property: str
     """The property it becomes (`air_temperature`, `fill_level`…)."""
     unit: Unit | None = None
-    """UCUM unit of the source; required unless `text`. `1` for a number without unit."""
+    """UCUM unit of the source, required here or on the field unless `text`; `1` for a number without unit."""
     text: bool = False
     """`true` when the value is a text (a state, a label) and not a number."""
     minimum: float | None = None
-    """Least possible value, in the source's unit."""
+    """Least possible value, in the lake's unit (docs/units.md): -40 for a temperature, be it read in kelvins."""
     maximum: float | None = None
-    """Greatest possible value, in the source's unit."""
+    """Greatest possible value, in the lake's unit."""
 
 
 class FormatSpec(Model):
