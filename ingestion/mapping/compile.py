@@ -121,7 +121,7 @@ def compile_feed(feed: Feed, types: dict[str, str], relation: str, con: duckdb.D
     personal = tuple(t.name for t in targets if t.personal)
 
     cell_list = ", ".join(f"{expression} AS {identifier(c)}" for c, expression in source.used.items())
-    level1 = f"SELECT _position{', ' + cell_list if cell_list else ''} FROM {relation}"
+    level1 = f"SELECT _position{', ' + cell_list if cell_list else ''} FROM {relation} AS source"
     typed = [f"{t.expression} AS {_typed(t.name)}" for t in targets]
     typed += [f"{expression} AS {identifier(m.value)}" for m, expression in measures]
     level2 = f"SELECT *, {', '.join(typed)} FROM ({level1})"
@@ -295,7 +295,7 @@ def _scope(feed: Feed, source: _Source) -> str | None:
 def _type_of(sql: str, source: _Source, con: duckdb.DuckDBPyConnection, relation: str, name: str) -> str:
     cell_list = ", ".join(f"{e} AS {identifier(c)}" for c, e in source.used.items()) or "1 AS _nothing"
     try:
-        described = con.execute(f"DESCRIBE SELECT ({sql}) AS value FROM (SELECT {cell_list} FROM {relation})").fetchall()
+        described = con.execute(f"DESCRIBE SELECT ({sql}) AS value FROM (SELECT {cell_list} FROM {relation} AS source)").fetchall()
     except duckdb.Error as error:
         raise WrongUse(
             f"mapping.{name}.sql: {str(error).splitlines()[0]}",

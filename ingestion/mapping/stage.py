@@ -125,6 +125,6 @@ def _bad_records(con: duckdb.DuckDBPyConnection, feed: Feed, source: SourceTable
     original = "NULL" if feed.personal_columns else "original"
     before = _count(con, REJECTS)
     con.execute(
-        f"INSERT INTO {REJECTS} SELECT _position + {after}, 'record', reason, detail, {original} FROM ({source.bad_records})"
+        f"INSERT INTO {REJECTS} SELECT _position + {after}, 'record', reason, detail, {original} FROM {source.bad_records} AS bad"
     )
     return _count(con, REJECTS) - before
