@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     @field_validator("home", "originals_path", "extension_directory")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
+        return path.expanduser().resolve()
 
     @field_validator(*S3_FIELDS)
     @classmethod
@@ -290,8 +290,8 @@ class Settings(BaseSettings):
 
 
 def find_home(home: Path | None) -> Path:
-    """Return the home to use, absolute: the one given, else `VIGIE_HOME`, else `./.vigie`."""
-    return Path(home or os.environ.get("VIGIE_HOME") or DEFAULT_HOME).expanduser().absolute()
+    """Return the home to use: the one given, else `VIGIE_HOME`, else `./.vigie`; absolute, without symbolic links."""
+    return Path(home or os.environ.get("VIGIE_HOME") or DEFAULT_HOME).expanduser().resolve()
 
 
 def create_local(home: Path | None = None) -> Settings:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -52,10 +53,26 @@ def end(processes: Iterable[psutil.Process], *, first: signal.Signals = signal.S
     listed = list(processes)
     for process in listed:
         _signal(process, first)
-    _, alive = psutil.wait_procs(listed, timeout=patience_s)
-    for process in alive:
+    for process in _wait(listed, patience_s):
         _signal(process, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=5)  # a killed process goes as soon as the kernel lets it
+    _wait(listed, 5.0)  # a killed process goes as soon as the kernel lets it
+
+
+def _wait(listed: list[psutil.Process], patience_s: float) -> list[psutil.Process]:
+    """Return the processes that are still alive after `patience_s`; one that only waits to be reaped is not."""
+    deadline = time.monotonic() + patience_s
+    while alive := [process for process in listed if _is_alive(process)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+    return alive
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

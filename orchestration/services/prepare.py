@@ -1,0 +1,34 @@
+"""What must exist before the services of an instance start: databases, roles, both lakes, Dagster's files.
+
+Here: calling those that make each, in order. Repeatable. `vigie up` does it; in containers it is a command of its own:
+`python -m orchestration.services.prepare`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ingestion.errors import VigieError
+from orchestration.services import dagster_config, databases
+from orchestration.settings import Settings
+
+
+def prepare(settings: Settings) -> None:
+    """Make what is missing. PostgreSQL must answer.
+
+    Raises:
+        VigieError: PostgreSQL or the lake's storage refuses.
+    """
+    from ingestion.lake import tables  # noqa: PLC0415 - DuckDB: half a second that other commands should not pay
+
+    databases.prepare(settings)
+    tables.create_lake(settings.lake)
+    tables.create_personal_lake(settings.personal_lake)
+    dagster_config.write(settings)
+
+
+if __name__ == "__main__":
+    try:
+        prepare(Settings.load())
+    except VigieError as error:
+        sys.exit(f"error: {error}")
