@@ -10,6 +10,7 @@ from typing import Final
 import duckdb
 
 from ingestion.contracts.canonical import CONTRACTS
+from ingestion.lake import reference
 from ingestion.lake.address import LakeAddress
 from ingestion.lake.session import ALIAS, MUTATE_LOCK, advisory_lock, attach, identifier, open_engine
 
@@ -71,12 +72,25 @@ PERSONAL_RECORD: Final = {
     "received_on": "DATE",
 }
 
+# One row per publication: which snapshot people read, since when, and what had landed by then.
+PUBLICATION: Final = {
+    "build_id": "VARCHAR",
+    "published_at": "TIMESTAMPTZ",
+    "snapshot_id": "BIGINT",
+    "landing_seq": "BIGINT",
+    "tables": "BIGINT",
+}
+
 SCHEMAS: Final = ("raw", "core", "indicators", "open_data")
 
 
 def raw_tables() -> dict[str, dict[str, str]]:
     """Return every raw table's columns and types, by name."""
-    return {name: {**c.columns, **PROVENANCE} for name, c in CONTRACTS.items()} | {"landing": LANDING, "rejected": REJECTED}
+    return {name: {**c.columns, **PROVENANCE} for name, c in CONTRACTS.items()} | {
+        "landing": LANDING,
+        "rejected": REJECTED,
+        "publication": PUBLICATION,
+    }
 
 
 def create_lake(address: LakeAddress) -> None:
@@ -94,7 +108,8 @@ def create_lake(address: LakeAddress) -> None:
             for schema in SCHEMAS:
                 con.execute(f"CREATE SCHEMA IF NOT EXISTS {ALIAS}.{schema}")
             for name, columns in raw_tables().items():
-                _create(con, "raw", name, columns, partition=None if name == "landing" else "received_on")
+                _create(con, "raw", name, columns, partition="received_on" if name not in ("landing", "publication") else None)
+            reference.create(con)
         finally:
             con.close()
 
