@@ -9,10 +9,13 @@ DuckDB's own loses records when line ends are mixed, and gives no record numbers
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import duckdb
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
 
 from ingestion.errors import BadFile
 from ingestion.feeds.model import FormatSpec
@@ -20,9 +23,6 @@ from ingestion.formats.dialect import SAMPLE_CHARS, Dialect, find_dialect
 from ingestion.formats.model import POSITION, Job, SourceTable, parquet_relation
 from ingestion.formats.staging import BadRecords, stage
 from ingestion.formats.text_encoding import BROKEN, NUL_MARK, TextEncoding, Utf8Stream, find_encoding, shown
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 # A last record of our own, longer than chance: if it does not come out alone, a quote was still open at the end.
 _SENTINEL: Final = "\x1dvigie-end-of-file\x1d"
@@ -67,7 +67,6 @@ class _Reader:
     """One pass over a file: good records as batches with their positions, the others to `bad`."""
 
     def __init__(self, job: Job, dialect: Dialect, encoding: TextEncoding, skip_bytes: int, bad: BadRecords) -> None:
-        import pyarrow as pa  # noqa: PLC0415 - a heavy import, for files that need it
 
         self._job, self._dialect, self._encoding, self._skip_bytes, self._bad = job, dialect, encoding, skip_bytes, bad
         self.schema = pa.schema([*((c, pa.string()) for c in dialect.columns), (POSITION, pa.int64())])
@@ -78,8 +77,6 @@ class _Reader:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the good records."""
-        import pyarrow as pa  # noqa: PLC0415
-
         tail = ("\n" + self._dialect.delimiter.join([_SENTINEL] * len(self._dialect.columns)) + "\n").encode()
         following = 1  # Arrow's number of the next record
         with Utf8Stream(self._job.path, self._encoding, skip_bytes=self._skip_bytes, tail=tail) as stream:
@@ -101,8 +98,6 @@ class _Reader:
             raise self._job.refuse("the end of the file was not reached", "report this file: it defeats the reader")
 
     def _open(self, stream: Utf8Stream) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa  # noqa: PLC0415
-        from pyarrow import csv as arrow_csv  # noqa: PLC0415
 
         names = self._dialect.columns
         try:
@@ -147,7 +142,6 @@ class _Reader:
         self, batch: pa.RecordBatch, numbers: np.ndarray[tuple[int], np.dtype[np.int64]]
     ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Return which records of a batch are good, and record why the others are not."""
-        import pyarrow.compute as pc  # noqa: PLC0415
 
         keep = numbers > self._header_rows
         cells = [column[-1].as_py() for column in batch.columns]

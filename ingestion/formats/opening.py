@@ -6,15 +6,21 @@ Here: the way from containers (gzip, zip) to the reader of each format, and the 
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Final
 
 import duckdb
 
 from ingestion.feeds.model import FormatSpec
+from ingestion.formats.archives import Archive, gunzip
 from ingestion.formats.columnar import read_parquet
 from ingestion.formats.delimited import read_delimited
+from ingestion.formats.geometry import read_shapefiles
+from ingestion.formats.json_records import read_json
 from ingestion.formats.model import Bounds, Clock, Job, SourceTable
-from ingestion.formats.sniff import kind_of
+from ingestion.formats.sniff import Kind, kind_of
+from ingestion.formats.workbook import read_workbook
 
 
 def open_sources(
@@ -48,8 +54,84 @@ def open_sources(
 
 def _open(con: duckdb.DuckDBPyConnection, job: Job, spec: FormatSpec) -> list[SourceTable]:
     kind = kind_of(job)
+    if kind == "gzip":
+        job = gunzip(job)
+        kind = kind_of(job)
+        if kind == "gzip":
+            raise job.refuse("gzip inside gzip", "unpack it beforehand")
+    if kind == "zip":
+        archive = Archive(job)
+        if not archive.is_workbook:
+            return _open_members(con, job, archive, spec)
+        kind = "workbook"
+    return [_open_plain(con, job, kind, spec)]
+
+
+def _open_members(con: duckdb.DuckDBPyConnection, job: Job, archive: Archive, spec: FormatSpec) -> list[SourceTable]:
+    shapes = [n for n in archive.members if n.lower().endswith(".shp") and not n.startswith("__MACOSX/")]
+    if shapes and spec.type in {"auto", "shapefile"}:
+        return read_shapefiles(con, job, archive, spec)
+    if spec.type == "shapefile":
+        raise job.refuse("no shapefile in the zip", "correct format.type")
+    notes: list[str] = []
+    tables: list[SourceTable] = []
+    for index, name in enumerate(archive.chosen(spec.member, notes), start=1):
+        folder = job.workdir / f"member-{index:04d}"
+        folder.mkdir(exist_ok=True)
+        path = folder / "content"
+        archive.unpack(name, path)
+        inner = replace(job, path=path, name=f"{job.name}: {name}", workdir=folder, member=name)
+        kind = kind_of(inner)
+        if kind == "gzip":
+            inner = gunzip(inner)
+            kind = kind_of(inner)
+        if kind == "zip":
+            kind = "workbook" if Archive(inner).is_workbook else kind
+        if kind in {"zip", "gzip"}:
+            raise inner.refuse("an archive inside an archive", "unpack it beforehand")
+        tables.append(_open_plain(con, inner, kind, spec))
+    tables[0].notes.extend(notes)
+    return tables
+
+
+def _open_plain(con: duckdb.DuckDBPyConnection, job: Job, kind: Kind, spec: FormatSpec) -> SourceTable:
+    declared = spec.type
     if kind == "empty":
         raise job.refuse("empty", "fetch it again; if its source had nothing to say, there is nothing to land")
+    expected = _EXPECTED[kind]
+    if declared != "auto" and declared not in expected:
+        raise job.refuse(f"the contract says {declared}, its content says {expected[0]}", "correct format.type, or the file")
     if kind == "parquet":
-        return [read_parquet(con, job)]
-    return [read_delimited(con, job, spec)]
+        table = read_parquet(con, job)
+    elif kind == "workbook":
+        table = read_workbook(con, job, spec)
+    elif kind == "json":
+        table = read_json(con, job, spec)
+    else:
+        table = read_delimited(con, job, spec)
+    suffix = PurePosixPath(job.member or job.path.name).suffix.lower().removesuffix(".gz")
+    if suffix in _SUFFIXES and table.format not in _SUFFIXES[suffix]:
+        table.notes.insert(0, f"read as {table.format} although named {suffix}")
+    return table
+
+
+_EXPECTED: Final[dict[Kind, tuple[str, ...]]] = {
+    "parquet": ("parquet",),
+    "workbook": ("xlsx",),
+    "json": ("json", "ndjson", "geojson"),
+    "text": ("csv",),
+    "zip": ("zip",),
+    "gzip": ("gzip",),
+}
+_SUFFIXES: Final = {
+    ".csv": ("csv",),
+    ".tsv": ("csv",),
+    ".txt": ("csv",),
+    ".xlsx": ("xlsx",),
+    ".xls": ("xlsx",),
+    ".json": ("json", "ndjson", "geojson"),
+    ".ndjson": ("ndjson",),
+    ".jsonl": ("ndjson",),
+    ".geojson": ("geojson",),
+    ".parquet": ("parquet",),
+}

@@ -9,7 +9,7 @@ import codecs
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ingestion.errors import WrongUse
 from ingestion.formats.model import MIB, Job
@@ -186,6 +186,12 @@ class Utf8Stream(io.RawIOBase):
         cut = len(data) if wanted < 0 else wanted
         self._pending = data[cut:]
         return data[:cut]
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, as buffered readers ask; return how much."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def _next(self, size: int) -> bytes:
         chunk = self._file.read(size)
