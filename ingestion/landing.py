@@ -26,6 +26,7 @@ from ingestion.lake import originals, writer
 from ingestion.lake.address import LakeAddress
 from ingestion.lake.session import EngineLimits, attach, open_engine
 from ingestion.mapping import stage
+from ingestion.mapping.compile import FROM_MEASURES
 
 # What one landing may hold in memory before it spills to disk: six million rows of eight columns fit, and a small
 # machine keeps room for its other services.
@@ -136,7 +137,8 @@ def preview(
     with tempfile.TemporaryDirectory(prefix="vigie-preview-") as work, contextlib.closing(open_engine(extension_directory, limits)) as con:
         received, notes = _stage(con, feed, path, Path(work), bounds)
         counts = writer.count_staged(con, feed.canonical, feed.feed, path.name, received)
-        mapped = [c for c in feed.canonical.columns if c in feed.mapping or (feed.measures and c in ("property", "value", "value_text", "unit"))]
+        shown = set(feed.mapping) | (set(FROM_MEASURES) if feed.measures else set())
+        mapped = [c for c in feed.canonical.columns if c in shown]
         return Preview(
             origin=path.name,
             received=counts.received,

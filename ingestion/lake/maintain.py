@@ -89,7 +89,7 @@ def maintain(
             progress(name)
             started = time.monotonic()
             step = Step(name)
-            step.done, step.attempts = _retried(con, action)
+            step.done, step.attempts = _retried(action)
             step.seconds = round(time.monotonic() - started, 3)
             steps.append(step)
 
@@ -131,7 +131,7 @@ def pinned_snapshots(con: duckdb.DuckDBPyConnection) -> list[int]:
     return sorted({int(n) for (sql,) in rows for n in re.findall(r"VERSION\s*=>\s*(\d+)", str(sql), flags=re.IGNORECASE)})
 
 
-def _retried(con: duckdb.DuckDBPyConnection, action: Callable[[], dict[str, int]]) -> tuple[dict[str, int], int]:
+def _retried(action: Callable[[], dict[str, int]]) -> tuple[dict[str, int], int]:
     wait = _FIRST_WAIT_S
     for attempt in range(1, _ATTEMPTS + 1):
         try:
@@ -156,7 +156,8 @@ def _retain(con: duckdb.DuckDBPyConnection, retention: dict[str, dt.timedelta], 
     tables = [
         str(r[0])
         for r in con.execute(
-            "SELECT DISTINCT table_name FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'raw' AND column_name = 'received_on'",
+            "SELECT DISTINCT table_name FROM duckdb_columns() "
+            "WHERE database_name = ? AND schema_name = 'raw' AND column_name = 'received_on'",
             [ALIAS],
         ).fetchall()
     ]

@@ -80,11 +80,10 @@ def _copy(path: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = target.with_suffix(f".{os.getpid()}.{threading.get_ident()}.partial")
     try:
-        with path.open("rb") as source:
-            # Arrow writes zstd at level 1: this runs beside the landing and must not slow it; text still shrinks four times.
-            with pa.CompressedOutputStream(str(partial), "zstd") as out:
-                while chunk := source.read(_CHUNK):
-                    out.write(chunk)
+        # Arrow writes zstd at level 1: this runs beside the landing and must not slow it; text still shrinks four times.
+        with path.open("rb") as source, pa.CompressedOutputStream(str(partial), "zstd") as out:
+            while chunk := source.read(_CHUNK):
+                out.write(chunk)
         partial.chmod(0o600)
         partial.replace(target)
     finally:

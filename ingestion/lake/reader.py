@@ -72,15 +72,20 @@ def check_query(sql: str, schemas: Sequence[str] = PUBLISHED) -> str:
 
 def _refused(why: str) -> WrongUse:
     return WrongUse(
-        f"refused: {why}", remedy="this access is read-only: one SELECT over the tables of core, indicators and open_data (vigie sql --tables)"
+        f"refused: {why}",
+        remedy="this access is read-only: one SELECT over the tables of core, indicators and open_data (vigie sql --tables)",
     )
 
 
-def _check_node(node: exp.Expression) -> None:
+def _function_name(function: exp.Func) -> str:
+    return (str(function.name) if type(function) is exp.Anonymous else function.sql_name()).lower()
+
+
+def _check_node(node: exp.Expr) -> None:
     if isinstance(node, _FORBIDDEN_NODES):
         raise _refused(f"{type(node).__name__.upper()} is not allowed")
-    if isinstance(node, exp.Func) and not isinstance(node, (exp.And, exp.Or, exp.Xor)):
-        name = (node.name if isinstance(node, exp.Anonymous) else node.sql_name()).lower()
+    if isinstance(node, exp.Func) and not isinstance(node, exp.Connector):
+        name = _function_name(node)
         written = node.sql(dialect="duckdb").split("(", 1)[0].strip().lower()
         for candidate in (name, written):
             if candidate.startswith(_FORBIDDEN_FUNCTIONS) and candidate not in _ALLOWED_TABLE_FUNCTIONS:
@@ -90,7 +95,7 @@ def _check_node(node: exp.Expression) -> None:
 def _check_tables(query: exp.Query, schemas: Sequence[str]) -> None:
     for table in query.find_all(exp.Table):
         if isinstance(table.this, exp.Func):
-            name = (table.this.name if isinstance(table.this, exp.Anonymous) else table.this.sql_name()).lower()
+            name = _function_name(table.this)
             if name in _ALLOWED_TABLE_FUNCTIONS or isinstance(table.this, (exp.Unnest, exp.GenerateSeries)):
                 continue
             raise _refused(f"table function {name}() is not allowed")
@@ -108,7 +113,7 @@ def _check_tables(query: exp.Query, schemas: Sequence[str]) -> None:
 
 
 def _is_cte(table: exp.Table) -> bool:
-    node: exp.Expression | None = table
+    node: exp.Expr | None = table
     while node is not None:
         with_ = node.args.get("with_") or node.args.get("with")
         if isinstance(with_, exp.With) and any(cte.alias_or_name.lower() == table.name.lower() for cte in with_.expressions):
@@ -139,7 +144,12 @@ def connect_reader(address: LakeAddress, *, limits: EngineLimits = EngineLimits(
 
 
 def run_query(
-    address: LakeAddress, sql: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, max_rows: int | None = None, limits: EngineLimits = EngineLimits()
+    address: LakeAddress,
+    sql: str,
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    max_rows: int | None = None,
+    limits: EngineLimits = EngineLimits(),
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Run a query of a person and return its column names and rows.
 
@@ -157,7 +167,8 @@ def run_query(
         except duckdb.InterruptException:
             raise VigieError(f"the query was cut after {timeout_s:g} s", remedy="ask for less: a period, a commune, an aggregate") from None
         except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
-            raise WrongUse(f"the query does not fit the tables: {str(error).splitlines()[0]}", remedy="list them: vigie sql --tables") from None
+            what = str(error).splitlines()[0]
+            raise WrongUse(f"the query does not fit the tables: {what}", remedy="list them: vigie sql --tables") from None
         except duckdb.Error as error:
             raise VigieError(f"the query failed: {str(error).splitlines()[0]}") from None
         finally:

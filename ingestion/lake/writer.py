@@ -99,7 +99,9 @@ def last_cursor(con: duckdb.DuckDBPyConnection, feed: str) -> str | None:
     return None if row is None else row[0]
 
 
-def commit(con: duckdb.DuckDBPyConnection, address: LakeAddress, personal: LakeAddress | None, provenance: Provenance, received: int) -> Landed:
+def commit(
+    con: duckdb.DuckDBPyConnection, address: LakeAddress, personal: LakeAddress | None, provenance: Provenance, received: int
+) -> Landed:
     """Land what is staged in `con`, out of `received` source records; the caller holds the feed's lock.
 
     `con` has the lake attached and three temporary tables: `staged_rows` (`_position` and the contract's columns),

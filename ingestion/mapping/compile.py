@@ -23,6 +23,9 @@ from ingestion.mapping import cells
 from ingestion.mapping.expressions import check_expression
 from ingestion.mapping.rules import Rule, contract_rules
 
+# Canonical columns that the measures of a wide table fill.
+FROM_MEASURES: Final = frozenset({"property", "value", "value_text", "unit"})
+
 REASONS: Final = {
     "not_a_number": "is not a number",
     "not_an_instant": "is not a date or time in the formats of the contract, or does not exist in its time zone",
@@ -113,7 +116,7 @@ def compile_feed(feed: Feed, types: dict[str, str], relation: str, con: duckdb.D
         source.cell(column)
 
     mapped = {t.name for t in targets}
-    skip = frozenset({"property", "value", "value_text", "unit"}) if measures else frozenset[str]()
+    skip = FROM_MEASURES if measures else frozenset[str]()
     contract = feed.canonical
     rules = contract_rules(
         contract, mapped, lambda n: _typed(n) if n in mapped else _absent(feed, n, contract.columns[n]), skip=skip
@@ -149,7 +152,8 @@ def compile_feed(feed: Feed, types: dict[str, str], relation: str, con: duckdb.D
         ]
     out.append(_case((f"_failure = {i}", literal(reason)) for i, (_, reason, _) in enumerate(failures, start=1)) + " AS _reason")
     out.append(_case((f"_failure = {i}", detail) for i, (_, _, detail) in enumerate(failures, start=1)) + " AS _detail")
-    out.append(f"CASE WHEN _failure IS NOT NULL THEN CAST(to_json({{{record}}}) AS VARCHAR) END AS _original" if record else "NULL AS _original")
+    original = f"CASE WHEN _failure IS NOT NULL THEN CAST(to_json({{{record}}}) AS VARCHAR) END" if record else "CAST(NULL AS VARCHAR)"
+    out.append(f"{original} AS _original")
     select = f"SELECT {', '.join(out)} FROM ({level3})"
     return Compiled(select, _row_columns(feed), personal, tuple(m for m, _ in measures))
 
@@ -157,7 +161,7 @@ def compile_feed(feed: Feed, types: dict[str, str], relation: str, con: duckdb.D
 def _row_columns(feed: Feed) -> dict[str, str]:
     columns = feed.canonical.columns
     if feed.measures:
-        return {n: t for n, t in columns.items() if n not in ("property", "value", "value_text", "unit")}
+        return {n: t for n, t in columns.items() if n not in FROM_MEASURES}
     return columns
 
 
@@ -194,14 +198,15 @@ def _target(name: str, how: MapTo, source: _Source, con: duckdb.DuckDBPyConnecti
     if how.column is not None:
         spec, (expression, sql_type) = feed.field(how.column), source.cell(how.column)
         origin, personal = how.column, spec.classification == "personal"
-    else:
-        assert how.sql is not None
+    elif how.sql is not None:
         names = _expression_columns(how.sql, {f.name for f in feed.fields})
         personal = bool(names & feed.personal_columns)
         for used in names:
             source.cell(used)
         spec, expression, origin = FieldSpec(name=name), f"({how.sql})", f"{name} (expression)"
         sql_type = _type_of(how.sql, source, con, relation, name)
+    else:
+        raise TypeError(f"mapping.{name} has no origin; the contract's shape refuses it")
     empty = f"{expression} IS NULL"
     value, failed, reason = expression, None, ""
     if how.values is not None:
@@ -304,7 +309,7 @@ def _type_of(sql: str, source: _Source, con: duckdb.DuckDBPyConnection, relation
     return str(described[0][1])
 
 
-def _constant(value: str | float | bool, column: dy.Column) -> str:
+def _constant(value: str | float, column: dy.Column) -> str:
     match column:
         case dy.Datetime():
             return f"CAST({literal(str(value))} AS TIMESTAMPTZ)"

@@ -51,7 +51,7 @@ def stage(con: duckdb.DuckDBPyConnection, feed: Feed, source: SourceTable, *, af
     records = _count(con, "staged")
     _rejects(con, compiled, after)
     if compiled.measures:
-        _unpivot(con, feed, compiled, after)
+        _unpivot(con, compiled, after)
     else:
         _rows(con, compiled, after)
     if compiled.personal:
@@ -94,7 +94,7 @@ def _rejects(con: duckdb.DuckDBPyConnection, compiled: Compiled, after: int) -> 
         )
 
 
-def _unpivot(con: duckdb.DuckDBPyConnection, feed: Feed, compiled: Compiled, after: int) -> None:
+def _unpivot(con: duckdb.DuckDBPyConnection, compiled: Compiled, after: int) -> None:
     kept = _kept(compiled)
     names = ", ".join(map(identifier, kept))
     for m in compiled.measures:
@@ -105,9 +105,10 @@ def _unpivot(con: duckdb.DuckDBPyConnection, feed: Feed, compiled: Compiled, aft
             f"{literal(m.unit) if m.unit else 'NULL'} FROM staged WHERE _reason IS NULL AND {identifier(m.value)} IS NOT NULL"
         )
     # A record whose measures were all set aside has no row left: it is a rejected record, not a lost one.
+    nothing = " AND ".join(f"{identifier(m.value)} IS NULL" for m in compiled.measures)
     con.execute(
         f"INSERT INTO {REJECTS} SELECT _position + {after}, 'record', 'no_value', 'no measure of the record could be read', NULL "
-        f"FROM staged WHERE _reason IS NULL AND coalesce({', '.join(f'CAST({identifier(m.value)} AS VARCHAR)' for m in compiled.measures)}) IS NULL"
+        f"FROM staged WHERE _reason IS NULL AND {nothing}"
     )
 
 
