@@ -1,0 +1,159 @@
+"""Drafting a feed contract from a file: what the file itself tells is written down, the rest is asked for.
+
+Here: the order of the steps, and the reading of the file. Not here: inference (`draft_values`, `draft_names`,
+`draft_mapping`), the text (`draft_write`).
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from ingestion.errors import BadFile, WrongUse
+from ingestion.feeds.draft_mapping import suggest
+from ingestion.feeds.draft_names import domain_of, is_free_text, personal_reason, slug
+from ingestion.feeds.draft_values import Profile, profile
+from ingestion.feeds.draft_write import Content, render
+from ingestion.feeds.model import FormatSpec, Territory
+from ingestion.formats import Bounds, SourceTable, open_sources
+
+# 100,000 records show every format a source mixes, short of accidents; profiling them takes about a second.
+PROFILED: Final = 100_000
+# Distinct values kept of a column: enough to infer from, whatever the column holds.
+_DISTINCT: Final = 5_000
+# Free text: at least five words a value, most values met once.
+_FREE_TEXT_WORDS: Final = 5
+# ... or, where the column's name says so, two words and more values than a list of labels has.
+_TYPED_WORDS: Final = 2
+_LABELS: Final = 100
+
+_DELIMITERS: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A drafted contract.
+
+    Attributes:
+        name: the feed's name.
+        text: its YAML, placeholders and comments included.
+        notes: what was found out of the file.
+    """
+
+    name: str
+    text: str
+    notes: list[str]
+
+
+def draft_feed(
+    path: Path,
+    con: duckdb.DuckDBPyConnection,
+    *,
+    name: str | None = None,
+    contract: str | None = None,
+    territory: Territory | str | None = None,
+    zone: str | None = None,
+    owner: str | None = None,
+    bounds: Bounds = Bounds(),
+) -> Draft:
+    """Draft the contract of a file.
+
+    Args:
+        path: a local file.
+        con: a connection to read it with.
+        name: the feed's name; made of the file's name when absent.
+        contract: the canonical contract; guessed when absent.
+        territory: the territory, or only its code.
+        zone: the zone of times that carry none.
+        owner: the service that answers for the source.
+        bounds: what the file may cost.
+
+    Raises:
+        BadFile: the file cannot be read, or holds no record.
+        WrongUse: the name cannot be a feed's.
+    """
+    feed_name = slug(re.sub(r"(\.(csv|txt|tsv|json|ndjson|geojson|xlsx|parquet|zip|gz))+$", "", path.name, flags=re.IGNORECASE)) if name is None else name
+    if slug(feed_name) != feed_name:
+        raise WrongUse(f"{feed_name!r} cannot be a feed's name", remedy=f"lower-case letters, digits and hyphens: {slug(feed_name)}")
+    if not path.is_file():
+        raise WrongUse(f"{path}: no such file", remedy="give one file of the source; the contract then serves all of its files")
+    with tempfile.TemporaryDirectory(prefix="vigie-draft-") as work:
+        tables = open_sources(con, path, FormatSpec(), bounds=bounds, workdir=Path(work))
+        table = tables[0]
+        profiles = _profiles(con, table)
+    if not profiles or profiles[0].rows == 0:
+        raise BadFile(f"{path.name}: holds no record", remedy="draft from a file that holds data")
+    notes = list(table.notes)
+    if len(tables) > 1:
+        notes.append(f"drafted from {table.member}; the archive holds {len(tables)} files: format.member chooses among them")
+    suggestion = suggest(profiles, contract=contract, hint=feed_name)
+    missing = sorted({m for p in profiles for m in p.missing if sum(m in q.missing for q in profiles) > 1})
+    decimals = [p.decimal for p in profiles if p.decimal is not None]
+    content = Content(
+        name=feed_name,
+        file=path.name,
+        suggestion=suggestion,
+        profiles=profiles,
+        format=_format(table),
+        notes=notes,
+        domain="GRC" if suggestion.contract == "report" else domain_of(" ".join([feed_name, *(p.name for p in profiles)])),
+        territory=territory,
+        zone=zone,
+        owner=owner,
+        missing=missing,
+        decimal="," if decimals.count(",") > len(decimals) / 2 else ".",
+        personal={p.name: why for p in profiles if (why := _personal(p, suggestion.contract)) is not None},
+    )
+    return Draft(feed_name, render(content), notes)
+
+
+def _profiles(con: duckdb.DuckDBPyConnection, table: SourceTable) -> list[Profile]:
+    con.execute(f"CREATE OR REPLACE TEMP TABLE drafted AS SELECT * FROM {table.relation} AS source LIMIT {PROFILED}")
+    rows = int((con.execute("SELECT count(*) FROM drafted").fetchone() or (0,))[0])
+    found = []
+    for name, sql_type in table.columns.items():
+        column = '"' + name.replace('"', '""') + '"'
+        counts = con.execute(
+            f"SELECT CAST({column} AS VARCHAR), count(*) FROM drafted GROUP BY 1 ORDER BY 2 DESC, min(_position) LIMIT {_DISTINCT}"
+        ).fetchall()
+        described = profile(name, counts, rows, sql_type)
+        if len(counts) == _DISTINCT:  # the tail was cut: count it whole
+            total = con.execute(f"SELECT count({column}), count(DISTINCT {column}) FROM drafted WHERE trim(CAST({column} AS VARCHAR)) <> ''").fetchone()
+            described.filled, described.distinct = (int(n) for n in total or (0, 0))
+        found.append(described)
+    con.execute("DROP TABLE drafted")
+    return found
+
+
+def _format(table: SourceTable) -> dict[str, str | int]:
+    found: dict[str, str | int] = {"type": table.format}
+    if table.encoding is not None:
+        found["encoding"] = table.encoding
+    for note in table.notes:
+        # What the reader found out is pinned: tomorrow's file must not be read another way because it begins otherwise.
+        delimiter = re.fullmatch(r"delimiter (\w+)", note)
+        header = re.match(r"header on (?:line|row) (\d+)", note)
+        if delimiter and delimiter[1] in _DELIMITERS:
+            found["delimiter"] = _DELIMITERS[delimiter[1]]
+        if header:
+            found["header_row"] = int(header[1])
+    return found
+
+
+def _personal(p: Profile, contract: str) -> str | None:
+    if not p.filled or p.is_instant:
+        return None
+    if p.looks_like is not None:
+        return f"{p.looks_like} in its values"
+    named = personal_reason(p.name, contract)
+    if named is not None:
+        return named
+    is_typed = is_free_text(p.name) and p.words >= _TYPED_WORDS and p.distinct > _LABELS
+    is_long = p.words >= _FREE_TEXT_WORDS and p.distinct > p.filled * 0.5
+    is_text = p.type == "string" and p.position is None and (is_typed or is_long)
+    return "free text" if is_text and contract != "asset" else None
