@@ -53,7 +53,8 @@ CONFIGURABLE_LOCALLY: Final = frozenset(
 LOCAL_PORTS: Final = ("postgres", "code_server", "webserver")
 S3_FIELDS: Final = ("s3_endpoint", "s3_access_key", "s3_secret_key", "s3_region", "s3_use_tls")
 
-Port = Field(ge=1, le=65_535)
+_LAST_PORT: Final = 65_535
+Port = Field(ge=1, le=_LAST_PORT)
 
 
 class Settings(BaseSettings):
@@ -304,9 +305,7 @@ def create_local(home: Path | None = None) -> Settings:
     home = find_home(home)
     if (asked := os.environ.get("VIGIE_PROFILE", "local")) != "local":
         _known_profile(asked, "VIGIE_PROFILE")
-        raise WrongUse(
-            "VIGIE_PROFILE is server", remedy="a local instance is asked for: unset VIGIE_PROFILE, or start the server profile"
-        )
+        raise WrongUse("VIGIE_PROFILE is server", remedy="a local instance is asked for: unset VIGIE_PROFILE, or start the server profile")
     try:
         home.mkdir(parents=True, exist_ok=True)
         with locks.held(home / "run" / "setup.lock", timeout_s=30, what="another command that sets this instance up"):
@@ -322,9 +321,7 @@ def create_local(home: Path | None = None) -> Settings:
             for folder in ("personal", "originals"):  # both hold personal data: for the instance's own user
                 (home / folder).mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
-        raise VigieError(
-            f"{home} cannot be set up: {error.strerror}", remedy="choose a folder you can write with --home"
-        ) from error
+        raise VigieError(f"{home} cannot be set up: {error.strerror}", remedy="choose a folder you can write with --home") from error
     return Settings.load(home)
 
 
@@ -338,8 +335,7 @@ def server_variables() -> dict[str, bool]:
     needed = {*S3_FIELDS, "nats_url", "nats_password"}
     optional = {"extension_directory"}
     return {
-        variable(name): (field.is_required() or name in needed) and name not in optional
-        for name, field in Settings.model_fields.items()
+        variable(name): (field.is_required() or name in needed) and name not in optional for name, field in Settings.model_fields.items()
     }
 
 
@@ -391,10 +387,8 @@ def _local_values(home: Path, document: dict[str, Any]) -> dict[str, Any]:
 
 def _port(value: object, name: str, home: Path) -> int:
     text = str(value)
-    if not text.isdigit() or not 1 <= int(text) <= 65_535:
-        raise WrongUse(
-            f"{name} is {text!r}, not a port", remedy=f"give {variable(name)} or {home / INSTANCE_FILE} a number up to 65535"
-        )
+    if not text.isdigit() or not 1 <= int(text) <= _LAST_PORT:
+        raise WrongUse(f"{name} is {text!r}, not a port", remedy=f"give {variable(name)} or {home / INSTANCE_FILE} a number up to 65535")
     return int(text)
 
 
@@ -457,9 +451,7 @@ def _told(error: ValidationError, home: Path, profile: str) -> WrongUse:
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
         name = variable(str(problem["loc"][0])) if problem["loc"] else "settings"
         text = (
-            "is missing"
-            if problem["type"] == "missing" or "required" in problem["msg"]
-            else problem["msg"].removeprefix("Value error, ")
+            "is missing" if problem["type"] == "missing" or "required" in problem["msg"] else problem["msg"].removeprefix("Value error, ")
         )
         problems.append(f"{name} {text}" if text == "is missing" else f"{name}: {text}")
     where = f"set it in the environment (profile {profile}, home {home})"

@@ -199,9 +199,7 @@ def _write_private(path: Path, text: str) -> None:
 
 def _escaped(value: str) -> str:
     if "\n" in value or " ;" in value or "\t;" in value:
-        raise VigieError(
-            f"{value!r} cannot stand in supervisord's configuration", remedy="choose a home without ' ;' or line ends"
-        )
+        raise VigieError(f"{value!r} cannot stand in supervisord's configuration", remedy="choose a home without ' ;' or line ends")
     return value.replace("%", "%%")
 
 

@@ -56,9 +56,7 @@ class FileLock:
                 on_wait()
                 on_wait = None
             if time.monotonic() > deadline:
-                raise VigieError(
-                    f"still waiting for {what} after {timeout_s:.0f} s", remedy=f"find who holds {self.path} (fuser, lsof)"
-                )
+                raise VigieError(f"still waiting for {what} after {timeout_s:.0f} s", remedy=f"find who holds {self.path} (fuser, lsof)")
             time.sleep(_POLL_S)
 
     def release(self) -> None:
@@ -69,9 +67,7 @@ class FileLock:
 
 
 @contextmanager
-def held(
-    path: Path, *, timeout_s: float, what: str, shared: bool = False, on_wait: Callable[[], None] | None = None
-) -> Iterator[None]:
+def held(path: Path, *, timeout_s: float, what: str, shared: bool = False, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a lock for the time of a block.
 
     Raises:

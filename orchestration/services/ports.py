@@ -72,9 +72,7 @@ def read(home: Path) -> dict[str, int]:
     return {str(name): int(port) for name, port in document.items()}
 
 
-def settle(
-    home: Path, names: tuple[str, ...], configured: Mapping[str, int], *, replace: frozenset[str] = frozenset()
-) -> dict[str, int]:
+def settle(home: Path, names: tuple[str, ...], configured: Mapping[str, int], *, replace: frozenset[str] = frozenset()) -> dict[str, int]:
     """Return a port for each name: the configured one, else the one kept from before, else a free one, kept from now on.
 
     Args:

@@ -81,9 +81,7 @@ def supervisor_configuration(settings: Settings) -> Path:
 
 def start_lock(settings: Settings) -> AbstractContextManager[None]:
     """Return the lock held by whoever starts or stops this home's PostgreSQL."""
-    return locks.held(
-        settings.run_path / "postgres.start.lock", timeout_s=_LOCK_TIMEOUT_S, what="another command that starts PostgreSQL"
-    )
+    return locks.held(settings.run_path / "postgres.start.lock", timeout_s=_LOCK_TIMEOUT_S, what="another command that starts PostgreSQL")
 
 
 def take_over(settings: Settings, on_wait: Callable[[], None]) -> None:
@@ -93,9 +91,7 @@ def take_over(settings: Settings, on_wait: Callable[[], None]) -> None:
         VigieError: a command still uses it.
     """
     # An import of years of data takes minutes; whoever starts the platform meanwhile would rather wait than break it.
-    with locks.held(
-        settings.run_path / "postgres.users.lock", timeout_s=600, what="a command that uses this instance", on_wait=on_wait
-    ):
+    with locks.held(settings.run_path / "postgres.users.lock", timeout_s=600, what="a command that uses this instance", on_wait=on_wait):
         stop(settings)
 
 

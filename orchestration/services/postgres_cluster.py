@@ -99,9 +99,7 @@ def create(settings: Settings) -> None:
         password_file.unlink()
     if done.returncode != 0:
         shutil.rmtree(draft, ignore_errors=True)
-        raise VigieError(
-            f"initdb failed: {done.stderr.strip() or done.stdout.strip()}", remedy=f"vigie doctor --home {settings.home}"
-        )
+        raise VigieError(f"initdb failed: {done.stderr.strip() or done.stdout.strip()}", remedy=f"vigie doctor --home {settings.home}")
     draft.rename(settings.postgres_path)
 
 
@@ -150,9 +148,7 @@ def server_user() -> pwd.struct_passwd:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise VigieError(
-        "the system has neither a user postgres nor nobody", remedy="useradd --system postgres, or run vigie as another user"
-    )
+    raise VigieError("the system has neither a user postgres nor nobody", remedy="useradd --system postgres, or run vigie as another user")
 
 
 def _hand_over(path: Path) -> None:

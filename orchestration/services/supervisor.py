@@ -116,9 +116,7 @@ def status(settings: Settings, *, definitions: str = declared.DEFINITIONS) -> li
     """Return the state of each declared service, checked now."""
     channel = Control.of(settings)
     states = channel.states() if channel is not None else {}
-    return [
-        _status(settings, service, states.get(service.name)) for service in declared.services(settings, definitions=definitions)
-    ]
+    return [_status(settings, service, states.get(service.name)) for service in declared.services(settings, definitions=definitions)]
 
 
 def _status(settings: Settings, service: Service, state: ProcessState | None) -> ServiceStatus:

@@ -1,0 +1,147 @@
+"""Commands on the instance itself: up, down, status, logs, doctor.
+
+Here: what these commands print. Not here: how services are run (`orchestration.services`), what is checked
+(`orchestration.doctor`), what is known of the instance (`orchestration.services.status`).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterable
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ingestion.errors import VigieError, WrongUse
+from orchestration.cli import common
+from orchestration.cli.common import Json
+from orchestration.services import control, declared, supervisor
+from orchestration.services import status as instance_status
+from orchestration.services.supervisor import ServiceStatus, Started
+from orchestration.settings import Settings, create_local, find_home
+
+if TYPE_CHECKING:
+    from ingestion.lake.ledger import FeedTotals
+
+
+def up(
+    *,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once everything is healthy.")] = False,
+    simulate: Annotated[str, typer.Option(help="Simulated territory: chalons, dijon, a number of assets, or none.")] = "none",
+) -> None:
+    """Start the instance (made on its first start), wait until it is healthy, print its addresses and keep running."""
+    if simulate != "none":
+        raise WrongUse(f"--simulate {simulate}: the simulator is not part of this version", remedy="leave --simulate out")
+    settings = _settings_to_start()
+    common.say(f"home {settings.home}, profile {settings.profile}")
+    _interrupt_on(signal.SIGTERM, signal.SIGHUP)
+    started = supervisor.up(settings, common.say)
+    if started.process is None:
+        common.say("this instance runs already")
+    _print_services(supervisor.status(started.settings))
+    print(f"Home {started.settings.home}, logs in {started.settings.logs_path}", flush=True)
+    if started.process is not None and not detach:
+        _stay(started, started.process)
+
+
+def down() -> None:
+    """Stop the instance and leave no process."""
+    settings = common.load_settings()
+    common.say("stopped" if supervisor.down(settings, common.say) else "nothing was running")
+
+
+def status(*, as_json: Json = False) -> None:
+    """Show what runs and what each feed received. Exit code 0 if all is healthy, else 1."""
+    found = instance_status.read(common.load_settings())
+    if as_json:
+        common.print_json(found.document())
+    else:
+        print(f"Home {found.settings.home}, profile {found.settings.profile}: {'healthy' if found.is_healthy else 'not healthy'}\n")
+        _print_services(found.services)
+        if found.feeds:
+            columns = ("Feed", "Received", "Stored", "Duplicate", "Rejected", "Last landing (UTC)")
+            common.print_table(columns, (_feed_row(name, totals) for name, totals in found.feeds.items()))
+        for problem in found.problems:
+            common.say(f"problem: {problem}")
+    if not found.is_healthy:
+        raise typer.Exit(common.FAILED)
+
+
+def logs(
+    service: Annotated[str | None, typer.Argument(help="A service, or all of them.")] = None,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 50,
+) -> None:
+    """Show the last lines of the services' logs."""
+    settings = common.load_settings()
+    names = [listed.name for listed in declared.services(settings)]
+    if service is not None and service not in names:
+        raise WrongUse(f"there is no service {service!r}", remedy=f"services: {', '.join(names)}")
+    files = [control.log_file(settings, name) for name in ([service] if service else names)]
+    existing = [str(file) for file in files if file.exists()]
+    if not existing:
+        raise VigieError(f"no log yet in {settings.logs_path}", remedy="start the instance: vigie up")
+    raise typer.Exit(subprocess.call(["tail", f"--lines={lines}", *(["--follow=name", "--retry"] if follow else []), *existing]))
+
+
+def doctor(*, as_json: Json = False) -> None:
+    """Say what is wrong with this machine or instance, and the remedy of each. Exit code 0 when all is well, else 1."""
+    from orchestration import doctor as checks  # noqa: PLC0415 - imports DuckDB
+
+    findings = checks.examine(find_home(common.home()))
+    healthy = all(finding.is_ok for finding in findings)
+    if as_json:
+        common.print_json({"healthy": healthy, "checks": [finding.document() for finding in findings]})
+    else:
+        common.print_table(("", "Check", "Found", "Remedy"), (("ok" if f.is_ok else "!!", f.name, f.found, f.remedy) for f in findings))
+    if not healthy:
+        raise typer.Exit(common.FAILED)
+
+
+def _settings_to_start() -> Settings:
+    """Return the settings of an existing instance, or of a local one made now, unless the environment says `server`."""
+    home = common.home()
+    return Settings.load(home) if os.environ.get("VIGIE_PROFILE") == "server" else create_local(home)
+
+
+def _stay(started: Started, supervisor_process: subprocess.Popen[bytes]) -> None:
+    """Stay until interrupted (and stop everything), or until another command stops the instance."""
+    common.say("running; Ctrl-C stops it")
+    try:
+        code = supervisor_process.wait()
+    except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # stopping takes seconds: impatience must not leave processes behind
+        common.say("stopping")
+        supervisor.down(started.settings, common.say)
+        common.say("stopped")
+        return
+    if code != 0:
+        raise VigieError(f"the supervisor ended unexpectedly (exit {code})", remedy="vigie down clears what it left; then vigie up")
+    common.say("stopped by another command")
+
+
+def _interrupt_on(*numbers: signal.Signals) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in numbers:
+        signal.signal(number, interrupt)
+
+
+def _print_services(services: Iterable[ServiceStatus]) -> None:
+    listed = list(services)
+    rows = ((s.title, s.state, s.url or (f"127.0.0.1:{s.port}" if s.port else None), s.pid and str(s.pid)) for s in listed)
+    common.print_table(("Service", "State", "Address", "PID"), rows)
+    for service in listed:
+        if service.detail and service.state != "healthy":
+            common.say(f"{service.title} is {service.state}: {service.detail}")
+            common.say(f"  → vigie logs {service.name}")
+
+
+def _feed_row(name: str, totals: FeedTotals) -> tuple[object, ...]:
+    return (name, totals.received, totals.stored, totals.duplicate, totals.rejected, f"{totals.last_landing_at:%Y-%m-%d %H:%M:%S}")
