@@ -1,0 +1,25 @@
+{#
+  The contract's clock at an instant: seconds of contract hours since the calendar began. `day` is the alias of the
+  core__calendar_day row of the instant's local day. NULL outside the calendar: a duration is then unknown, not zero.
+#}
+{% macro contract_clock(instant, day) -%}
+    {{ day }}.contract_seconds_before + case
+        when {{ day }}.opens_at is null then 0
+        else greatest(0, least({{ seconds_between(day ~ '.opens_at', instant) }}, {{ day }}.contract_seconds))
+    end
+{%- endmacro %}
+
+{# Seconds from one instant to another, as a DOUBLE; negative when they are out of order. #}
+{% macro seconds_between(first, last) -%}
+    (epoch_us({{ last }}) - epoch_us({{ first }})) / 1000000.0
+{%- endmacro %}
+
+{# The instant at which what is open is judged: var as_of, else the start of the run. #}
+{% macro as_of() -%}
+    timestamptz '{{ var('as_of') if var('as_of') | string != '' else run_started_at.strftime('%Y-%m-%dT%H:%M:%SZ') }}'
+{%- endmacro %}
+
+{# Seconds two intervals share; the end of the first may be NULL (still lasting): it then ends at `until`. #}
+{% macro overlap_seconds(start_a, end_a, start_b, end_b) -%}
+    greatest(0, (epoch_us(least({{ end_a }}, {{ end_b }})) - epoch_us(greatest({{ start_a }}, {{ start_b }}))) / 1000000.0)
+{%- endmacro %}

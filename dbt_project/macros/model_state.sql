@@ -1,0 +1,126 @@
+{#
+  How a model remembers what it has seen: work_meta.model_state(model, landing_seq, rules_digest).
+
+  - A staging view records the last landing it shows (its upper bound).
+  - An incremental model records the last landing its rows hold: the bound of the staging view it reads.
+  - rules_digest is a digest of the declared rules (zones, state rules, fault rules) its rows depend on, of the feeds that
+    had landed by then: when somebody edits a rule, what it changes is not in the touched days, so the model is redone.
+
+  The line is written by a post-hook, in the transaction of the rows. A table without a line is a first build that was
+  killed (dbt-duckdb creates and fills partitioned tables in separate transactions): it is dropped at the start of
+  the run, and built whole.
+#}
+
+{% macro state_relation() -%}
+    {{ return(api.Relation.create(database=target.database, schema=target.schema ~ '_meta', identifier='model_state', type='table')) }}
+{%- endmacro %}
+
+{% macro raw_relation(name) -%}
+    {{ return(api.Relation.create(database=target.database, schema='raw', identifier=name, type='table')) }}
+{%- endmacro %}
+
+{# The first value of a query's first row, or none. #}
+{% macro scalar(sql) -%}
+    {% set rows = run_query(sql).rows %}
+    {{ return(rows[0][0] if rows | length > 0 else none) }}
+{%- endmacro %}
+
+{# {landing_seq, rules_digest} of a model, or none when it has no line. #}
+{% macro model_state(name) -%}
+    {% set rows = run_query("select landing_seq, rules_digest from " ~ state_relation() ~ " where model = '" ~ name ~ "'").rows %}
+    {{ return({'landing_seq': rows[0][0] | int, 'rules_digest': rows[0][1]} if rows | length > 0 else none) }}
+{%- endmacro %}
+
+{# The last landing that staging views made in this run show. #}
+{% macro max_landing_seq() -%}
+    {% set given = var('max_landing_seq') | string %}
+    {% if given != '' %}{{ return(given | int) }}{% endif %}
+    {{ return(scalar("select coalesce(max(landing_seq), 0) from " ~ raw_relation('landing')) | int) }}
+{%- endmacro %}
+
+{# The filter of a staging view. Unit tests give their own rows, all of them landed. #}
+{% macro landed() -%}
+    {%- if not execute or model.resource_type == 'unit_test' -%} true
+    {%- else -%} landing_seq <= {{ max_landing_seq() }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# The last landing an incremental model may see: what the staging view it reads shows. #}
+{% macro upper_bound(touched_by) -%}
+    {% set state = model_state('stg_' ~ touched_by) %}
+    {% if state is none %}
+        {% do exceptions.raise_compiler_error("stg_" ~ touched_by ~ " has not been built: build it first (dbt build --select +" ~ model.name ~ ")") %}
+    {% endif %}
+    {{ return(state.landing_seq) }}
+{%- endmacro %}
+
+{#
+  The digest of the declared rules a model depends on, over the feeds that had landed by `landing_seq`.
+  `rules`: {raw table: [columns]}; every table has a column `feed`, or `territory`.
+#}
+{% macro rules_digest(rules, landing_seq) -%}
+    {% if not rules %}{{ return('') }}{% endif %}
+    {% set feeds = "select distinct feed from " ~ raw_relation('landing') ~ " where landing_seq <= " ~ landing_seq %}
+    {% set parts = [] %}
+    {% for table, columns in rules.items() %}
+        {% set listed = columns | map('string') | join(", '|', ") %}
+        {% if table == 'territory' %}
+            {% set scope = "territory in (select territory from " ~ raw_relation('feed') ~ " where feed in (" ~ feeds ~ "))" %}
+        {% else %}
+            {% set scope = "feed in (" ~ feeds ~ ")" %}
+        {% endif %}
+        {% do parts.append("select concat('" ~ table ~ "|', " ~ listed ~ ") as line from " ~ raw_relation(table) ~ " where " ~ scope) %}
+    {% endfor %}
+    {{ return(scalar("select md5(coalesce(string_agg(line, chr(10) order by line), '')) from (" ~ parts | join(' union all ') ~ ")")) }}
+{%- endmacro %}
+
+{# on-run-start: the state table exists; tables without a valid line are dropped, so that they are built whole. #}
+{% macro prepare_model_state() -%}
+    {% if not execute or flags.WHICH not in ('run', 'build') %}{{ return('') }}{% endif %}
+    {% set state = state_relation() %}
+    {% if adapter.get_relation(state.database, state.schema, state.identifier) is none %}
+        {% do adapter.create_schema(state) %}
+        {% do run_query("create table if not exists " ~ state ~ " (model varchar, landing_seq bigint, rules_digest varchar)") %}
+    {% endif %}
+    {% for node in graph.nodes.values() if node.resource_type == 'model' and node.unique_id in selected_resources
+          and node.config.incremental_strategy == 'touched_days' %}
+        {% set relation = adapter.get_relation(node.database, node.schema, node.alias) %}
+        {% if relation is not none %}
+            {% set known = model_state(node.name) %}
+            {% set why = none %}
+            {% if known is none %}
+                {% set why = 'its first build did not end' %}
+            {% elif known.rules_digest != rules_digest(node.config.meta.get('rules'), known.landing_seq) %}
+                {% set why = 'the rules it depends on have changed' %}
+            {% endif %}
+            {% if why %}
+                {% do log(node.name ~ ' is built whole: ' ~ why, info=true) %}
+                {% do adapter.drop_relation(relation) %}
+            {% endif %}
+        {% endif %}
+    {% endfor %}
+    {{ return('') }}
+{%- endmacro %}
+
+{# post-hook, in the transaction of the rows. #}
+{% macro record_model_state() -%}
+    {%- if execute -%}
+        {%- set meta = model.config.meta -%}
+        {%- if meta.get('touched_by') -%}
+            {%- set bound = upper_bound(meta.touched_by) -%}
+            {%- set digest = rules_digest(meta.get('rules'), bound) -%}
+        {%- else -%}
+            {%- set bound = max_landing_seq() -%}
+            {%- set digest = '' -%}
+        {%- endif -%}
+        delete from {{ state_relation() }} where model = '{{ model.name }}';
+        insert into {{ state_relation() }} values ('{{ model.name }}', {{ bound }}, '{{ digest }}');
+    {%- endif -%}
+{%- endmacro %}
+
+{# The filter of a model that reads a raw table itself: the landings its staging view shows. #}
+{% macro landed_by_staging(name) -%}
+    {%- if not execute or model.resource_type == 'unit_test' -%} true
+    {%- else -%} landing_seq <= {{ upper_bound(name) }}
+    {%- endif -%}
+{%- endmacro %}

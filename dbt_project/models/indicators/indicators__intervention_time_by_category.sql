@@ -1,0 +1,14 @@
+select
+    feed,
+    territory,
+    category,
+    cast(count(*) as integer) as cases,
+    cast(count(handling_seconds) as integer) as cases_timed,
+    cast(count(*) filter (where is_open) as integer) as cases_open,
+    cast(count(*) filter (where is_closed_before_opened) as integer) as cases_closed_before_opened,
+    cast(count(*) filter (where is_sequence_impossible) as integer) as cases_impossible,
+    quantile_cont(handling_seconds, 0.5) / 3600 as p50_hours,
+    quantile_cont(handling_seconds, 0.9) / 3600 as p90_hours
+from {{ ref('indicators__intervention_time_case') }}
+group by feed, territory, category
+order by feed, category
