@@ -14,9 +14,9 @@ from typing import Final
 
 import duckdb
 
-from ingestion.errors import BadFile, WrongUse
+from ingestion.errors import BadFile, VigieError, WrongUse
 from ingestion.feeds.draft_mapping import suggest
-from ingestion.feeds.draft_names import domain_of, is_free_text, personal_reason, slug
+from ingestion.feeds.draft_names import domain_of, is_address, is_free_text, personal_reason, slug
 from ingestion.feeds.draft_values import Profile, profile
 from ingestion.feeds.draft_write import Content, render
 from ingestion.feeds.model import FormatSpec, Territory
@@ -24,6 +24,8 @@ from ingestion.formats import Bounds, SourceTable, open_sources
 
 # 100,000 records show every format a source mixes, short of accidents; profiling them takes about a second.
 PROFILED: Final = 100_000
+# A header, its meters, their quantities, their points: the deepest file met has four levels.
+_LEVELS: Final = 4
 # Distinct values kept of a column: enough to infer from, whatever the column holds.
 _DISTINCT: Final = 5_000
 # Free text: at least five words a value, most values met once.
@@ -83,7 +85,7 @@ def draft_feed(
     if not path.is_file():
         raise WrongUse(f"{path}: no such file", remedy="give one file of the source; the contract then serves all of its files")
     with tempfile.TemporaryDirectory(prefix="vigie-draft-") as work:
-        tables = open_sources(con, path, FormatSpec(), bounds=bounds, workdir=Path(work))
+        tables, spec = _opened(con, path, bounds=bounds, workdir=Path(work))
         table = tables[0]
         profiles = _profiles(con, table)
     if not profiles or profiles[0].rows == 0:
@@ -91,6 +93,11 @@ def draft_feed(
     notes = list(table.notes)
     if len(tables) > 1:
         notes.append(f"drafted from {table.member}; the archive holds {len(tables)} files: format.member chooses among them")
+    notes += [
+        f"{p.name} holds lists of records: format.records, with the path down to it, reads each as a record"
+        for p in profiles
+        if p.examples and p.examples[0].startswith("[{")
+    ]
     suggestion = suggest(profiles, contract=contract, hint=feed_name)
     missing = sorted({m for p in profiles for m in p.missing if sum(m in q.missing for q in profiles) > 1})
     decimals = [p.decimal for p in profiles if p.decimal is not None]
@@ -99,7 +106,7 @@ def draft_feed(
         file=path.name,
         suggestion=suggestion,
         profiles=profiles,
-        format=_format(table),
+        format=_format(table) | ({"records": spec.records} if spec.records is not None else {}),
         notes=notes,
         domain="GRC" if suggestion.contract == "report" else domain_of(" ".join([feed_name, *(p.name for p in profiles)])),
         territory=territory,
@@ -110,6 +117,48 @@ def draft_feed(
         personal={p.name: why for p in profiles if (why := _personal(p, suggestion.contract)) is not None},
     )
     return Draft(feed_name, render(content), notes)
+
+
+def _opened(con: duckdb.DuckDBPyConnection, path: Path, *, bounds: Bounds, workdir: Path) -> tuple[list[SourceTable], FormatSpec]:
+    """Open a file, and a JSON down to its innermost records, as long as there is one way down."""
+    spec = FormatSpec()
+    tables = open_sources(con, path, spec, bounds=bounds, workdir=workdir)
+    for _ in range(_LEVELS):
+        table = tables[0]
+        lists = [c for c in table.columns if table.format in ("json", "ndjson") and _is_list(con, table, c)]
+        if _is_keyed(table):
+            deeper = "*"
+        elif len(lists) == 1:
+            found = next((m[1] for n in table.notes if (m := re.search(r"records are the elements of '(.+)'", n))), None)
+            base = spec.records or found
+            deeper = f"{base}.{lists[0]}" if base else lists[0]
+        else:
+            break
+        try:
+            tables, spec = open_sources(con, path, FormatSpec(records=deeper), bounds=bounds, workdir=workdir), FormatSpec(records=deeper)
+        except VigieError:  # the shape is less regular than it looked: the level above is read
+            break
+    return tables, spec
+
+
+def _is_keyed(table: SourceTable) -> bool:
+    """Whether a JSON gives each thing its own key (`{"Antigone": {"free": 3}, "Corum": {"free": 5}}`): rows, not columns."""
+    if table.format != "json":
+        return False
+    members: dict[str, set[str]] = {}
+    for name in table.columns:
+        key, _, member = name.rpartition(".")
+        members.setdefault(key, set()).add(member)
+    keyed = [m for k, m in members.items() if k]
+    # Three things of one shape: two (start.x, end.x) are two parts of a record.
+    return len(keyed) >= 3 and "" not in members and all(m == keyed[0] for m in keyed)  # noqa: PLR2004
+
+
+def _is_list(con: duckdb.DuckDBPyConnection, table: SourceTable, column: str) -> bool:
+    """Whether a column holds lists of records, which the reader leaves as JSON text."""
+    name = '"' + column.replace('"', '""') + '"'
+    row = con.execute(f"SELECT count(*) FILTER (starts_with(CAST({name} AS VARCHAR), '[{{')) FROM (SELECT {name} FROM {table.relation} AS source LIMIT 100)").fetchone()
+    return row is not None and row[0] > 0
 
 
 def _profiles(con: duckdb.DuckDBPyConnection, table: SourceTable) -> list[Profile]:
@@ -153,6 +202,8 @@ def _personal(p: Profile, contract: str) -> str | None:
     named = personal_reason(p.name, contract)
     if named is not None:
         return named
+    if contract in ("report", "energy_reading") and is_address(p.name) and p.distinct > _LABELS:
+        return "an address of someone"
     is_typed = is_free_text(p.name) and p.words >= _TYPED_WORDS and p.distinct > _LABELS
     is_long = p.words >= _FREE_TEXT_WORDS and p.distinct > p.filled * 0.5
     is_text = p.type == "string" and p.position is None and (is_typed or is_long)

@@ -21,6 +21,8 @@ from ingestion.feeds.load_problem import PLACEHOLDERS
 
 TO_COMPLETE: Final = PLACEHOLDERS[0]
 
+# Under 4 no two signs of a contract came together.
+_CONVINCING: Final = 4
 # A status is one of a few; past a dozen values it is a label or a text.
 _FEW: Final = 12
 
@@ -30,7 +32,7 @@ class Target:
     """One line of the mapping: how a canonical column is filled, and what the integrator should look at."""
 
     name: str
-    how: dict[str, str]
+    how: dict[str, str | list[str]]
     comment: str | None = None
 
 
@@ -64,7 +66,8 @@ def suggest(profiles: list[Profile], *, contract: str | None, hint: str) -> Sugg
     if contract is None:
         scores = {name: _score(name, filled, hint) for name in CONTRACTS}
         contract = max(scores, key=lambda name: scores[name])
-        why = "guessed from the columns (" + ", ".join(f"{n} {s}" for n, s in sorted(scores.items(), key=lambda i: -i[1])) + ")"
+        weak = "" if scores[contract] >= _CONVINCING else "a weak guess: no date, no position, or nothing to tell rows apart; "
+        why = weak + "guessed from the columns (" + ", ".join(f"{n} {s}" for n, s in sorted(scores.items(), key=lambda i: -i[1])) + ")"
     else:
         why = "as asked"
     chooser = _Chooser(contract, filled, hint)
@@ -79,6 +82,8 @@ def _score(contract: str, profiles: list[Profile], hint: str) -> int:
 
     instants = [p for p in profiles if p.is_instant]
     numbers = [p for p in profiles if p.is_number and not _is_place(p) and not _is_code(p)]
+    # An identifier of equipment that never comes back: each row is one piece of it, not one measure.
+    is_inventory = any(p.is_unique and rank("asset", "asset_ref", p.name) == 0 for p in profiles)
     spoken = words(" ".join([hint, *(p.name for p in profiles)]))
     match contract:
         case "report":
@@ -90,14 +95,15 @@ def _score(contract: str, profiles: list[Profile], hint: str) -> int:
         case "asset":
             placed = (has("longitude") and has("latitude")) or has("geometry") or any(p.type == "geojson" for p in profiles)
             lives = [p for p in instants if rank("asset", "installed_on", p.name) is None and rank("asset", "effective_at", p.name) is None]
-            return 4 * placed + (2 if not lives else -len(lives)) + has("asset_ref") + has("rated_power_w") + has("installed_on") + has("name")
+            signs = has("rated_power_w") + has("installed_on") + has("name") + has("parent_ref") + has("model")
+            return 4 * placed + (2 if not lives else -min(2, len(lives))) + (2 if is_inventory else 0) + signs
         case "energy_reading":
-            stated = any(_is_energy(p) for p in numbers)
+            stated = any(_is_energy(p) for p in numbers) or (has("meter_ref", best=0) and has("energy_wh"))
             return -9 if not instants else 7 if stated else 4 if has("energy_wh") and len(numbers) <= 2 else -3  # noqa: PLR2004
         case _:
             if not instants:
                 return -5
-            return 2 + 2 * bool(numbers) + (len(numbers) > len(profiles) / 3) + has("asset_ref")
+            return 2 + 2 * bool(numbers) + (len(numbers) > len(profiles) / 3) + has("asset_ref") - 2 * is_inventory
 
 
 def _is_energy(profile: Profile) -> bool:
@@ -185,7 +191,7 @@ class _Chooser:
             return self._unknown(column) if is_required else None
         chosen = candidates[0]
         self.used.add(chosen.name)
-        how = {"column": chosen.name}
+        how: dict[str, str | list[str]] = {"column": chosen.name}
         comments: list[str] = []
         if column in COLUMN_UNITS and column not in ("longitude", "latitude"):
             unit = unit_in(chosen.name)
@@ -216,7 +222,9 @@ class _Chooser:
                 continue
             if column in ("longitude", "latitude") and (not p.numbers or max(map(abs, p.numbers)) > 180):  # noqa: PLR2004 - degrees
                 continue
-            ranked.append(((float(single_key and not p.is_unique), float(place), float(p.filled < p.rows / 2), i), p))
+            # A position that a twentieth of the rows share is the middle of a district.
+            is_coarse = column in ("longitude", "latitude") and p.distinct < p.rows / 20
+            ranked.append(((float(single_key and not p.is_unique), float(is_coarse), float(place), float(p.filled < p.rows / 2), i), p))
         return [p for _, p in sorted(ranked, key=lambda r: r[0])]
 
     def _unknown(self, column: str) -> Target:
@@ -231,10 +239,13 @@ class _Chooser:
             return None
         day = candidates[0]
         hour = next((p for p in self.profiles if p.type == "time"), None)
-        if day.type == "date" and hour is not None and len(day.formats) <= 1:
+        if day.type == "date" and hour is not None:
             self.used |= {day.name, hour.name}
-            pattern = f"{day.formats[0] if day.formats else '%Y-%m-%d'} {hour.formats[0]}"
-            how = {"sql": f"{_identifier(day.name)} || ' ' || {_identifier(hour.name)}", "format": pattern}
+            patterns = [f"{d} {hour.formats[0]}" for d in day.formats or ["%Y-%m-%d"]]
+            how: dict[str, str | list[str]] = {
+                "sql": f"{_identifier(day.name)} || ' ' || {_identifier(hour.name)}",
+                "format": patterns[0] if len(patterns) == 1 else patterns,
+            }
             return Target(column, how, "date and time stand in two columns")
         if self._candidates(column):
             return None
@@ -276,12 +287,17 @@ class _Chooser:
                 continue
             if p.is_number:
                 unit = unit_in(p.name)
-                few = f"values {', '.join(p.examples)}: " if p.distinct <= 3 and p.type == "integer" else ""  # noqa: PLR2004
-                comment = "unit from the column's name: right?" if unit else f"{few}UCUM unit (docs/units.md), 1 for none; or take the line out"
-                lines.append(MeasureLine({"column": p.name, "property": slug(p.name, separator="_"), "unit": unit or TO_COMPLETE}, comment))
+                held = ", ".join(p.examples) if p.distinct <= 3 else f"{min(p.numbers):g} to {max(p.numbers):g}"  # noqa: PLR2004
+                comment = held + ("; unit from the column's name: right?" if unit else "")
+                lines.append(MeasureLine({"column": p.name, "property": _property(p.name), "unit": unit or TO_COMPLETE}, comment))
             elif p.type == "string" and p.distinct <= _FEW and re.search(r"_(etat|state|status|statut|mode|alarm\w*|alerte)_", words(p.name)):
-                lines.append(MeasureLine({"column": p.name, "property": slug(p.name, separator="_"), "text": True}, ", ".join(p.examples)))
+                lines.append(MeasureLine({"column": p.name, "property": _property(p.name), "text": True}, ", ".join(p.examples)))
         return lines
+
+
+def _property(name: str) -> str:
+    # What stands in brackets is a unit or a remark.
+    return slug(re.sub(r"[(\[].*?[)\]]", " ", name).strip() or name, separator="_")
 
 
 def _identifier(name: str) -> str:

@@ -36,14 +36,14 @@ ROLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "street": (r"_(street_name|rue|voie|adresse|address|street)_",),
         "district": (r"_(quartier|neighborhood|neighbourhood|district|arrondissement|borough|secteur|conseilquartier)_",),
         "commune": (r"_(commune|ville|city|town|municipality)_",),
-        "longitude": (r"_(longitude|lon|long|lng|xlong)_", r"^_x_$"),
-        "latitude": (r"_(latitude|lat|ylat)_", r"^_y_$"),
+        "longitude": (r"_(longitude|lon|long|lng|xlong)_", r"^_x_(coord\w*_)?$|_x_?coord\w*_"),
+        "latitude": (r"_(latitude|lat|ylat)_", r"^_y_(coord\w*_)?$|_y_?coord\w*_"),
         "duplicate_of": (r"_(duplicate\w*|doublons?|parent_\w*)_",),
         "asset_ref": (r"_(asset_id|asset|equipement|point_lumineux|candelabre|luminaire|support|mat)_",),
     },
     "asset": {
         "asset_ref": (
-            r"_(facility_?id|asset_?id|num_?pl|code_(equipement|support)|id_(support|mobilier|equipement|station))_",
+            r"^_key_$|_(facility_?id|asset_?id|num_?pl|code_(equipement|support)|id_(support|mobilier|equipement|station))_",
             r"^_(id|identifiant|ref(erence)?|code|numero|num)_$",
             r"^_(id|identifiant|ref|code|numero|globalid|objectid|oid)_|_id_$",
         ),
@@ -52,8 +52,8 @@ ROLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "name": (r"^_(nom|name|libelle|label|intitule|titre|title)_$", r"^_(nom|name|libelle|label)_"),
         "commune": (r"_(commune|ville|city|insee)_",),
         "street": (r"_(street_?name|rue|voie|adresse|address)_",),
-        "longitude": (r"_(longitude|lon|long|lng|xlong)_", r"^_x_$"),
-        "latitude": (r"_(latitude|lat|ylat)_", r"^_y_$"),
+        "longitude": (r"_(longitude|lon|long|lng|xlong)_", r"^_x_(coord\w*_)?$|_x_?coord\w*_"),
+        "latitude": (r"_(latitude|lat|ylat)_", r"^_y_(coord\w*_)?$|_y_?coord\w*_"),
         "geometry": (r"_(geometry|geo_shape|geom|geojson)_",),
         "rated_power_w": (r"_(wattage|watt\w*|puissance|power)_", r"_wattage\d*_"),
         "installed_on": (r"_(install\w*|pose|mise_en_service|date_mes|in_?operation|commission\w*|construction)_",),
@@ -80,13 +80,13 @@ ROLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "description": (r"_(description|objet|synthese|commentaires?|observations?|nature)_",),
         "commune": (r"_(commune|ville|city)_",),
         "street": (r"_(voie|voies|rue|adresse|street|address)_",),
-        "longitude": (r"_(longitude|lon|long|lng)_", r"^_x_$"),
-        "latitude": (r"_(latitude|lat)_", r"^_y_$"),
+        "longitude": (r"_(longitude|lon|long|lng)_", r"^_x_(coord\w*_)?$|_x_?coord\w*_"),
+        "latitude": (r"_(latitude|lat)_", r"^_y_(coord\w*_)?$|_y_?coord\w*_"),
         "asset_ref": (r"_(asset|equipement|point_lumineux|luminaire)_",),
         "report_ref": (r"_(signalement|report|case)_",),
     },
     "energy_reading": {
-        "meter_ref": (r"_(meter\w*|compteur|pdl|prm|pce|id_?prm|lclid|point_de_livraison|usage_point)_", r"_(id|site|batiment|building)_", r"id_$"),
+        "meter_ref": (r"^_key_$|_(meter\w*|compteur|pdl|prm|pce|id_?prm|lclid|point_de_livraison|usage_point)_", r"_(id|site|batiment|building)_", r"id_$"),
         "start_at": (r"_(start|debut|tstp|horodat\w*|timestamp|date_?time|date|heure|time)_",),
         "energy_wh": (r"_k?m?wh_|_usage_k?wh_", r"_(energie|energy|consommation|conso|consumption|usage|index|valeur|value)_"),
         "direction": (r"_(sens|direction)_",),
@@ -94,7 +94,7 @@ ROLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
     "observation": {
         "asset_ref": (
-            r"_(deveui|dev_eui|device(_id)?|sensor(_id)?|capteur|numer_sta|id_omm\w*|station(_id)?|sonde|thing)_",
+            r"^_key_$|_(deveui|dev_eui|device(_id)?|sensor(_id)?|capteur|numer_sta|id_omm\w*|station(_id)?|sonde|thing)_",
             r"^_(id|identifiant|code|identsig|site|point|asset)_|_id_$",
             r"_(nom|name|street_name|libelle)_",
         ),
@@ -106,7 +106,7 @@ ROLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 _PERSON: Final = (
     r"_(prenom|first_?name|last_?name|surname|full_?name|patronyme|demandeur|declarant|plaignant|usager|requester|requestor|citizen|auteur)_",
     r"_(agent|technicien|operateur|operator|contact|interlocuteur|driver|chauffeur|conducteur)_",
-    r"_(phone|tel|telephone|mobile|portable|fax|e_?mail|mail|courriel|mel)_",
+    r"_(phone|tel|telephone|mobile|portable|fax|e_?mail|mail|courriel|mel)_$",
     r"_(immatriculation|plaque|plate|badge|iban|ip|ip_address|naissance|birth\w*|nir|securite_sociale|matricule|media_url|photo|image)_",
 )
 _FREE_TEXT: Final = r"_(description|commentaires?|comments?|message|notes?|observations?|remarques?|resolution_description|history)_"
@@ -158,9 +158,12 @@ def personal_reason(name: str, contract: str) -> str | None:
         return "its name suggests a person"
     if contract in ("report", "energy_reading") and re.search(_NAME_OF_SOMEONE, spelled):
         return "its name suggests a person"
-    if contract in ("report", "energy_reading") and re.search(_ADDRESS, spelled):
-        return "an address of someone"
     return None
+
+
+def is_address(name: str) -> bool:
+    """Whether a column's name announces a postal address."""
+    return re.search(_ADDRESS, words(name)) is not None
 
 
 def is_free_text(name: str) -> bool:

@@ -23,6 +23,8 @@ _SENTINELS: Final = frozenset(
     {"-1", "-99", "-200", "-999", "-9999", "-99999", "-999.9", "-9999.0", "999", "9999", "99999", "9999.0", "-32768", "65535"}
 )
 
+_BOOLEANS: Final = ({"true", "false"}, {"oui", "non"}, {"yes", "no"}, {"vrai", "faux"})
+
 # Distinct values tried against each date pattern; past 2,000 another value changed nothing on any file tried.
 _TRIED: Final = 2_000
 # A column of numbers with one text in a thousand is a column of numbers with errors: they are worth rejecting.
@@ -145,7 +147,7 @@ def _typed(result: Profile, kept: dict[str, int], sql_type: str) -> None:
         result.type = "date" if kind == "DATE" else "datetime"
         result.has_offset = "TIME ZONE" in kind
         result.instants = [_iso(v) for v in sample if _ISO.match(v)]
-    elif kind == "BOOLEAN" or {v.casefold() for v in kept} in ({"true", "false"}, {"oui", "non"}, {"yes", "no"}, {"vrai", "faux"}):
+    elif kind == "BOOLEAN" or any({v.casefold() for v in kept} <= pair for pair in _BOOLEANS):
         result.type = "boolean"
     elif all(v.startswith("{") and '"coordinates"' in v for v in sample[:50]):
         result.type = "geojson"

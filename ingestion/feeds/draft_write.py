@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ingestion.feeds.draft_mapping import TO_COMPLETE, Suggestion
@@ -60,8 +61,12 @@ def _line(key: str, value: object, comment: str | None = None, *, indent: str = 
     return f"{indent}{key}: {quoted(value)}" + (f"  # {comment}" if comment else "")
 
 
-def _flow(pairs: dict[str, str | bool] | dict[str, str]) -> str:
-    return "{" + ", ".join(f"{k}: {quoted(v)}" for k, v in pairs.items()) + "}"
+def _flow(pairs: Mapping[str, str | bool | list[str]]) -> str:
+    return "{" + ", ".join(f"{k}: {_list(v) if isinstance(v, list) else quoted(v)}" for k, v in pairs.items()) + "}"
+
+
+def _list(values: list[str]) -> str:
+    return f"[{', '.join(quoted(v) for v in values)}]"
 
 
 def _head(c: Content) -> str:
@@ -138,7 +143,7 @@ def _fields(c: Content) -> str:
             spec["type"] = p.type
         text = _flow(spec)[:-1]
         if p.formats:
-            text += f", format: {quoted(p.formats[0])}" if len(p.formats) == 1 else f", format: [{', '.join(quoted(f) for f in p.formats)}]"
+            text += f", format: {quoted(p.formats[0])}" if len(p.formats) == 1 else f", format: {_list(p.formats)}"
         own = [m for m in p.missing if m not in c.missing]
         if own:
             text += f", missingValues: [{', '.join(json.dumps(v, ensure_ascii=False) for v in ['', *c.missing, *own])}]"
@@ -176,7 +181,7 @@ def _mapping(c: Content) -> str:
         value = quoted(target.how["column"]) if list(target.how) == ["column"] else _flow(target.how)
         lines.append(f"  {target.name}: {value}" + (f"  # {_comment(target.comment, most=300)}" if target.comment else ""))
     if c.suggestion.contract == "observation":
-        lines.append("measures:  # one line per property; take out those that are not needed")
+        lines.append("measures:  # one line per property, with its UCUM unit (docs/units.md; 1 for a number without); take out what is not needed")
         for measure in c.suggestion.measures:
             lines.append(f"  - {_flow(measure.how)}" + (f"  # {_comment(measure.comment, most=300)}" if measure.comment else ""))
         if not c.suggestion.measures:
