@@ -224,7 +224,7 @@ class _Chooser:
                 continue
             # A position that a twentieth of the rows share is the middle of a district.
             is_coarse = column in ("longitude", "latitude") and p.distinct < p.rows / 20
-            ranked.append(((float(single_key and not p.is_unique), float(is_coarse), float(place), float(p.filled < p.rows / 2), i), p))
+            ranked.append(((float(single_key and not p.is_unique), float(is_coarse), float(place), float(p.type == "date"), float(p.filled < p.rows / 2), i), p))
         return [p for _, p in sorted(ranked, key=lambda r: r[0])]
 
     def _unknown(self, column: str) -> Target:

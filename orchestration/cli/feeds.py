@@ -1,0 +1,264 @@
+"""`vigie feeds`: list, check and add feed contracts. No server is needed for any of them.
+
+Here: arguments and what is printed. Not here: reading contracts (`ingestion.feeds.load`), drafting them
+(`ingestion.feeds.draft`), previewing data (`ingestion.landing`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from ingestion.errors import BadFile, VigieError, WrongUse
+from orchestration.cli import common
+
+if TYPE_CHECKING:
+    from ingestion.feeds.model import Feed, Territory
+    from ingestion.landing import Preview
+
+app: Final = typer.Typer(no_args_is_help=True)
+
+# A cell of the preview: enough to recognise a value, short enough for a terminal.
+_CELL: Final = 48
+
+
+@app.command("list")
+def list_command(as_json: common.Json = False) -> None:
+    """List the feed contracts of the instance, broken ones too."""
+    from ingestion.feeds.registry import Entry, list_feeds  # noqa: PLC0415 - the models take half a second to import
+
+    entries = list_feeds(_feeds_folder())
+    if as_json:
+        common.print_json([_entry_document(e) for e in entries])
+        return
+
+    def row(entry: Entry) -> list[object]:
+        feed = entry.feed
+        where = f"shipped: {entry.path.name}" if entry.is_example else str(entry.path)
+        if entry.replaces is not None:
+            where += " (replaces the shipped one)"
+        if feed is None:
+            first = entry.error.problems[0] if entry.error is not None else None
+            return [entry.name, "broken", None, None, None, None, f"{where}: {first.key}: {first.what}" if first else where]
+        freshness = _duration(feed.freshness.total_seconds()) if feed.freshness is not None else None
+        return [feed.feed, feed.contract, feed.domain, feed.territory.code, feed.owner.name, freshness, where]
+
+    common.print_table(["feed", "contract", "domain", "territory", "owner", "freshness", "file"], [row(e) for e in entries])
+    broken = [e.name for e in entries if e.feed is None]
+    if broken:
+        common.say(f"{len(broken)} broken: vigie feeds check {broken[0]} says what to correct")
+
+
+@app.command("check")
+def check_command(
+    feed: Annotated[str, typer.Argument(help="A feed's name, or the path of its YAML.")],
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders to preview. Nothing is stored.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Rows and rejects shown of each file.")] = 20,
+    as_json: common.Json = False,
+) -> None:
+    """Check a contract; with files, show what would be stored and rejected, and why."""
+    from ingestion.feeds.load import ContractError  # noqa: PLC0415
+    from ingestion.feeds.registry import find_feed, find_path  # noqa: PLC0415
+
+    path = find_path(feed, _feeds_folder())
+    try:
+        contract = find_feed(feed, _feeds_folder())
+    except ContractError as error:
+        if as_json:
+            common.print_json({"feed": None, "file": path, "valid": False, "problems": [p.as_dict() for p in error.problems], "previews": []})
+        raise
+    results = [_previewed(contract, file, limit) for file in _files(paths or [])]
+    if as_json:
+        previews = [_preview_document(origin, found) for origin, found in results]
+        common.print_json({"feed": contract.feed, "file": path, "valid": True, "problems": [], "previews": previews})
+    else:
+        print(f"{path}: the contract is right ({contract.contract}, {len(contract.fields)} fields)")
+        for origin, found in results:
+            _show(origin, found)
+        if not results:
+            print(f"Preview a file with it: vigie feeds check {feed} FILE")
+    if any(isinstance(found, VigieError) for _, found in results):
+        raise typer.Exit(common.FAILED)
+
+
+@app.command("add")
+def add_command(
+    file: Annotated[Path, typer.Argument(help="A file of the source.")],
+    name: Annotated[str | None, typer.Option(help="The feed's name.", show_default="made of the file's name")] = None,
+    contract: Annotated[str | None, typer.Option(help="asset, observation, report, intervention or energy_reading.", show_default="guessed")] = None,
+    territory: Annotated[str | None, typer.Option(help="Code of the territory; the rest is taken from another feed of it.")] = None,
+    zone: Annotated[str | None, typer.Option(help="IANA zone of the times the source writes (Europe/Paris, UTC).")] = None,
+    owner: Annotated[str | None, typer.Option(help="The service that answers for the source.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a contract of that name.")] = False,
+    as_json: common.Json = False,
+) -> None:
+    """Draft the contract of a source from one of its files."""
+    from ingestion.contracts.canonical import CONTRACTS  # noqa: PLC0415
+    from ingestion.feeds.draft import draft_feed  # noqa: PLC0415 - DuckDB
+    from ingestion.feeds.load import ContractError, load_feed  # noqa: PLC0415
+    from ingestion.feeds.load_problem import did_you_mean  # noqa: PLC0415
+    from ingestion.lake.session import open_engine  # noqa: PLC0415
+
+    if contract is not None and contract not in CONTRACTS:
+        raise WrongUse(f"--contract {contract}: no such contract", remedy=did_you_mean(contract, CONTRACTS, otherwise=f"one of {', '.join(CONTRACTS)}"))
+    _check_zone(zone)
+    with open_engine(_extension_directory()) as con:
+        draft = draft_feed(file, con, name=name, contract=contract, territory=_territory(territory), zone=zone, owner=owner)
+    target = _feeds_folder() / f"{draft.name}.yaml"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with target.open("w" if force else "x", encoding="utf-8") as out:
+            out.write(draft.text)
+    except FileExistsError:
+        raise WrongUse(f"{target} is already there", remedy="--name another, or --force to replace it") from None
+    try:
+        load_feed(target)
+        problems = []
+    except ContractError as error:
+        problems = list(error.problems)
+    if as_json:
+        common.print_json({"feed": draft.name, "file": target, "notes": draft.notes, "problems": [p.as_dict() for p in problems]})
+        return
+    for note in draft.notes:
+        print(f"  {note}")
+    print(f"Drafted {target}")
+    if problems:
+        print(f"Left to fill in or correct ({len(problems)}):")
+        for problem in problems:
+            print(f"  line {problem.line}: {problem.key}: {problem.what}")
+    print("Next:")
+    print(f"  1. open {target} and read its comments: every guess is marked")
+    print(f"  2. vigie feeds check {draft.name} {file}")
+    print(f"  3. vigie ingest {draft.name} {file}")
+
+
+def _feeds_folder() -> Path:
+    return _home() / "feeds"
+
+
+def _home() -> Path:
+    from orchestration.settings import DEFAULT_HOME  # noqa: PLC0415
+
+    # Contracts can be written and checked before the instance is first started.
+    return common.home() or Path(os.environ.get("VIGIE_HOME") or DEFAULT_HOME)
+
+
+def _extension_directory() -> Path:
+    return Path(os.environ.get("VIGIE_EXTENSION_DIRECTORY") or _home() / "extensions")
+
+
+def _check_zone(zone: str | None) -> None:
+    from zoneinfo import available_timezones  # noqa: PLC0415
+
+    from ingestion.feeds.load_problem import did_you_mean  # noqa: PLC0415
+
+    if zone is not None and zone not in available_timezones():
+        raise WrongUse(f"--zone {zone}: no such time zone", remedy=did_you_mean(zone, available_timezones(), otherwise="for instance Europe/Paris"))
+
+
+def _territory(code: str | None) -> Territory | str | None:
+    """Return the territory of that code, as another feed declares it, or the code alone."""
+    from ingestion.feeds.draft_names import slug  # noqa: PLC0415
+    from ingestion.feeds.registry import list_feeds  # noqa: PLC0415
+
+    if code is None:
+        return None
+    if slug(code) != code:
+        raise WrongUse(f"--territory {code}: not a code", remedy=f"lower-case letters, digits and hyphens: {slug(code)}")
+    return next((e.feed.territory for e in list_feeds(_feeds_folder()) if e.feed is not None and e.feed.territory.code == code), code)
+
+
+def _files(paths: list[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        elif path.is_file():
+            yield path
+        else:
+            raise WrongUse(f"{path}: no such file", remedy="give files or folders of the source")
+
+
+def _previewed(feed: Feed, path: Path, limit: int) -> tuple[Path, Preview | BadFile]:
+    from ingestion.landing import preview  # noqa: PLC0415 - DuckDB and the mapping
+
+    try:
+        return path, preview(feed, path, extension_directory=_extension_directory(), limit=limit)
+    except BadFile as error:  # one bad file does not hide the others
+        return path, error
+
+
+def _show(origin: Path, found: Preview | BadFile) -> None:
+    print(f"\n{origin}")
+    if isinstance(found, VigieError):
+        print(f"  refused whole: {found}")
+        return
+    for note in found.notes:
+        print(f"  {note}")
+    print(f"  received {found.received:,} = stored {found.accepted:,} + duplicate {found.duplicate:,} + rejected {found.rejected:,}")
+    if found.rejected_values:
+        print(f"  {found.rejected_values:,} values set aside of records that are stored")
+    if found.reasons:
+        common.print_table(["reason", "rejected"], sorted(found.reasons.items(), key=lambda r: r[1], reverse=True))
+    for title, rows in (("would be stored", found.rows), ("would be rejected", found.rejects)):
+        if rows:
+            columns = [c for c in rows[0] if any(r[c] is not None for r in rows)]
+            common.print_table(columns, [[_cell(r[c]) for c in columns] for r in rows], title=f"{title} (the first {len(rows)})")
+
+
+def _cell(value: object) -> object:
+    if value is None or isinstance(value, bool | int):
+        return value
+    text = " ".join(str(value).split())
+    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+
+
+def _preview_document(origin: Path, found: Preview | BadFile) -> dict[str, Any]:
+    if isinstance(found, VigieError):
+        return {"file": origin, "error": found.message, "remedy": found.remedy}
+    return {
+        "file": origin,
+        "received": found.received,
+        "stored": found.accepted,
+        "duplicate": found.duplicate,
+        "rejected": found.rejected,
+        "rejected_values": found.rejected_values,
+        "reasons": found.reasons,
+        "notes": found.notes,
+        "rows": found.rows,
+        "rejects": found.rejects,
+    }
+
+
+def _entry_document(entry: Any) -> dict[str, Any]:
+    feed: Feed | None = entry.feed
+    document: dict[str, Any] = {
+        "feed": entry.name,
+        "file": entry.path,
+        "is_example": entry.is_example,
+        "replaces": entry.replaces,
+        "is_broken": feed is None,
+        "problems": [p.as_dict() for p in entry.error.problems] if entry.error is not None else [],
+    }
+    if feed is not None:
+        document |= {
+            "title": feed.title,
+            "contract": feed.contract,
+            "domain": feed.domain,
+            "territory": feed.territory.code,
+            "owner": feed.owner.name,
+            "steward": feed.steward.name,
+            "freshness_minutes": feed.freshness.total_seconds() / 60 if feed.freshness is not None else None,
+            "schedule": feed.schedule,
+        }
+    return document
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{int(seconds // size)} {unit}"
+    return f"{seconds:g} s"
