@@ -8,7 +8,7 @@ DuckDB's own loses records when line ends are mixed, and gives no record numbers
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import duckdb
@@ -104,9 +104,7 @@ class _Reader:
             yield from arrow_csv.open_csv(
                 pa.PythonFile(stream, mode="r"),
                 # One thread: only then are refused records numbered. Parsing takes half the time of staging anyway.
-                read_options=arrow_csv.ReadOptions(
-                    use_threads=False, block_size=self._job.bounds.max_record_bytes, column_names=names
-                ),
+                read_options=arrow_csv.ReadOptions(use_threads=False, block_size=self._job.bounds.max_record_bytes, column_names=names),
                 parse_options=arrow_csv.ParseOptions(
                     delimiter=self._dialect.delimiter,
                     quote_char=self._dialect.quote or False,
@@ -142,7 +140,6 @@ class _Reader:
         self, batch: pa.RecordBatch, numbers: np.ndarray[tuple[int], np.dtype[np.int64]]
     ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Return which records of a batch are good, and record why the others are not."""
-
         keep = numbers > self._header_rows
         cells = [column[-1].as_py() for column in batch.columns]
         if _SENTINEL in cells[-1]:
@@ -151,17 +148,13 @@ class _Reader:
                 self._ended = True
             else:
                 self._unterminated(int(numbers[-1]), self._dialect.delimiter.join(cells))
-        tests = []
+        tests: list[tuple[str, str, Callable[[pa.Array], pa.Array]]] = []
         if not self._encoding.is_clean:
             tests.append(("invalid_bytes", f"bytes that are not {self._encoding.name}", lambda c: pc.match_substring(c, BROKEN)))
-            tests.append(
-                ("nul_character", "a NUL character, which no database stores", lambda c: pc.match_substring(c, NUL_MARK))
-            )
+            tests.append(("nul_character", "a NUL character, which no database stores", lambda c: pc.match_substring(c, NUL_MARK)))
         if batch.nbytes > self._job.bounds.max_cell_chars:
             limit = self._job.bounds.max_cell_chars
-            tests.append(
-                ("cell_too_long", f"a cell of more than {limit} characters", lambda c: pc.greater(pc.utf8_length(c), limit))
-            )
+            tests.append(("cell_too_long", f"a cell of more than {limit} characters", lambda c: pc.greater(pc.utf8_length(c), limit)))
         for reason, detail, test in tests:
             found = np.zeros(len(keep), dtype=np.bool_)
             for column in batch.columns:

@@ -62,9 +62,7 @@ def find_dialect(job: Job, spec: FormatSpec, sample: str, *, is_whole: bool, not
     delimiter = spec.delimiter or _sniff_delimiter(sample, quote, is_whole=is_whole)
     for name, character in (("delimiter", delimiter), ("quote", quote or "x")):
         if not character.isascii() or character in "\r\n\0":
-            raise WrongUse(
-                f"format.{name}: {character!r} cannot be one", remedy="give one ASCII character, for instance ; or \\t"
-            )
+            raise WrongUse(f"format.{name}: {character!r} cannot be one", remedy="give one ASCII character, for instance ; or \\t")
     if spec.delimiter is None:
         notes.append(f"delimiter {_NAMES.get(delimiter, repr(delimiter))}")
     start, records = _records_from_header(job, spec, sample, delimiter, quote, is_whole=is_whole, notes=notes)

@@ -82,9 +82,7 @@ def read_shapefiles(con: duckdb.DuckDBPyConnection, job: Job, archive: Archive, 
     return [_read_shapefile(con, job, archive, name, spec, index) for index, name in enumerate(sorted(layers), start=1)]
 
 
-def _read_shapefile(
-    con: duckdb.DuckDBPyConnection, job: Job, archive: Archive, layer: str, spec: FormatSpec, index: int
-) -> SourceTable:
+def _read_shapefile(con: duckdb.DuckDBPyConnection, job: Job, archive: Archive, layer: str, spec: FormatSpec, index: int) -> SourceTable:
     stem = str(PurePosixPath(layer).with_suffix(""))
     folder = job.workdir / f"shape-{index:03d}"
     folder.mkdir(exist_ok=True)
@@ -101,9 +99,7 @@ def _read_shapefile(
     crs = _epsg(spec.crs) or (prj.read_text("latin-1") if prj.exists() else None)
     if crs is None:
         if spec.crs is None:
-            raise job.refuse(
-                f"shapefile {layer!r} has no .prj: its projection is not known", "state format.crs, for instance EPSG:2154"
-            )
+            raise job.refuse(f"shapefile {layer!r} has no .prj: its projection is not known", "state format.crs, for instance EPSG:2154")
         crs = WGS84
     options = f", open_options = [{sql_string('ENCODING=' + spec.encoding)}]" if spec.encoding else ""
     reader = f"ST_Read({sql_string(str(shp))}{options})"

@@ -120,8 +120,9 @@ def _only_array(document: Any, notes: list[str]) -> str | None:
     found = [k for k, v in document.items() if isinstance(v, list) and v and all(isinstance(i, dict) for i in v)]
     if len(found) != 1 or "." in found[0]:
         return None
-    notes.append(f"records are the elements of {found[0]!r}")
-    return found[0]
+    name: str = found[0]
+    notes.append(f"records are the elements of {name!r}")
+    return name
 
 
 def _lines(job: Job, encoding: TextEncoding) -> Iterator[bytes]:

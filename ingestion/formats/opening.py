@@ -23,9 +23,7 @@ from ingestion.formats.sniff import Kind, kind_of
 from ingestion.formats.workbook import read_workbook
 
 
-def open_sources(
-    con: duckdb.DuckDBPyConnection, path: Path, spec: FormatSpec, *, bounds: Bounds, workdir: Path
-) -> list[SourceTable]:
+def open_sources(con: duckdb.DuckDBPyConnection, path: Path, spec: FormatSpec, *, bounds: Bounds, workdir: Path) -> list[SourceTable]:
     """Open a file and expose its records to DuckDB.
 
     Args:

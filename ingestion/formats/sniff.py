@@ -56,9 +56,7 @@ def kind_of(job: Job) -> Kind:
     if not text:
         return "empty" if _is_blank(job.path) else "text"
     if _HTML.match(text):
-        raise job.refuse(
-            "it is a web page, not data", "open its address in a browser: it may ask to log in, or say that it moved"
-        )
+        raise job.refuse("it is a web page, not data", "open its address in a browser: it may ask to log in, or say that it moved")
     if text.startswith(("<?xml", "<kml", "<feed", "<rss")):
         raise job.refuse("it is XML (KML, GML, RSS…), which is not read", "ask for CSV, GeoJSON or a shapefile")
     return "json" if looks_like_json(text) else "text"

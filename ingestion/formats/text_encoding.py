@@ -203,7 +203,7 @@ class Utf8Stream(io.RawIOBase):
 
 
 def shown(text: str) -> str:
-    """Return marked text as people may read it: `\\xE9` for a broken byte, `\\x00` for NUL."""
+    r"""Return marked text as people may read it: `\xE9` for a broken byte, `\x00` for NUL."""
     return text.replace(BROKEN, "\\x").replace(NUL_MARK, "\\x00")
 
 
