@@ -14,8 +14,9 @@ from typing import Final
 
 import duckdb
 
+from ingestion.contracts.canonical import CONTRACTS
 from ingestion.errors import BadFile, VigieError, WrongUse
-from ingestion.feeds.draft_mapping import suggest
+from ingestion.feeds.draft_mapping import Suggestion, suggest
 from ingestion.feeds.draft_names import domain_of, is_address, is_free_text, personal_reason, slug
 from ingestion.feeds.draft_values import Profile, profile
 from ingestion.feeds.draft_write import Content, render
@@ -31,6 +32,7 @@ _DISTINCT: Final = 5_000
 # Free text: at least five words a value, most values met once.
 _FREE_TEXT_WORDS: Final = 5
 # ... or, where the column's name says so, two words and more values than a list of labels has.
+_FREE_TEXT: Final = "free text"
 _TYPED_WORDS: Final = 2
 _LABELS: Final = 100
 
@@ -114,7 +116,7 @@ def draft_feed(
         owner=owner,
         missing=missing,
         decimal="," if decimals.count(",") > len(decimals) / 2 else ".",
-        personal={p.name: why for p in profiles if (why := _personal(p, suggestion.contract)) is not None},
+        personal=_personal_columns(profiles, suggestion),
     )
     return Draft(feed_name, render(content), notes)
 
@@ -194,6 +196,13 @@ def _format(table: SourceTable) -> dict[str, str | int]:
     return found
 
 
+def _personal_columns(profiles: list[Profile], suggestion: Suggestion) -> dict[str, str]:
+    keys = {t.how.get("column") for t in suggestion.targets if t.name in CONTRACTS[suggestion.contract].key}
+    found = {p.name: _personal(p, suggestion.contract) for p in profiles}
+    # A label of five words that identifies a station is no free text.
+    return {name: why for name, why in found.items() if why is not None and not (why == _FREE_TEXT and name in keys)}
+
+
 def _personal(p: Profile, contract: str) -> str | None:
     if not p.filled or p.is_instant:
         return None
@@ -207,4 +216,4 @@ def _personal(p: Profile, contract: str) -> str | None:
     is_typed = is_free_text(p.name) and p.words >= _TYPED_WORDS and p.distinct > _LABELS
     is_long = p.words >= _FREE_TEXT_WORDS and p.distinct > p.filled * 0.5
     is_text = p.type == "string" and p.position is None and (is_typed or is_long)
-    return "free text" if is_text and contract != "asset" else None
+    return _FREE_TEXT if is_text and contract != "asset" else None

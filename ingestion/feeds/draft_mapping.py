@@ -282,6 +282,7 @@ class _Chooser:
 
     def measures(self) -> list[MeasureLine]:
         lines: list[MeasureLine] = []
+        taken: set[str] = set()
         for p in self.profiles:
             if p.name in self.used or _is_place(p) or _is_code(p) or p.name == "_1":
                 continue
@@ -289,15 +290,19 @@ class _Chooser:
                 unit = unit_in(p.name)
                 held = ", ".join(p.examples) if p.distinct <= 3 else f"{min(p.numbers):g} to {max(p.numbers):g}"  # noqa: PLR2004
                 comment = held + ("; unit from the column's name: right?" if unit else "")
-                lines.append(MeasureLine({"column": p.name, "property": _property(p.name), "unit": unit or TO_COMPLETE}, comment))
+                lines.append(MeasureLine({"column": p.name, "property": _property(p.name, taken), "unit": unit or TO_COMPLETE}, comment))
             elif p.type == "string" and p.distinct <= _FEW and re.search(r"_(etat|state|status|statut|mode|alarm\w*|alerte)_", words(p.name)):
-                lines.append(MeasureLine({"column": p.name, "property": _property(p.name), "text": True}, ", ".join(p.examples)))
+                lines.append(MeasureLine({"column": p.name, "property": _property(p.name, taken), "text": True}, ", ".join(p.examples)))
         return lines
 
 
-def _property(name: str) -> str:
-    # What stands in brackets is a unit or a remark.
-    return slug(re.sub(r"[(\[].*?[)\]]", " ", name).strip() or name, separator="_")
+def _property(name: str, taken: set[str]) -> str:
+    """Return a property's name that is not taken yet: without what stands in brackets, which is a unit or a remark."""
+    short = slug(re.sub(r"[(\[].*?[)\]]", " ", name).strip() or name, separator="_")
+    candidates = (short, slug(name, separator="_"), *(f"{short}_{n}" for n in range(2, len(taken) + 3)))
+    chosen = next(c for c in candidates if c not in taken)
+    taken.add(chosen)
+    return chosen
 
 
 def _identifier(name: str) -> str:

@@ -202,7 +202,8 @@ def _show(origin: Path, found: Preview | BadFile) -> None:
     if found.rejected_values:
         print(f"  {found.rejected_values:,} values set aside of records that are stored")
     if found.reasons:
-        common.print_table(["reason", "rejected"], sorted(found.reasons.items(), key=lambda r: r[1], reverse=True))
+        most_first = sorted(found.reasons, key=lambda reason: found.reasons[reason], reverse=True)
+        common.print_table(["reason", "rejected"], [[reason, found.reasons[reason]] for reason in most_first])
     for title, rows in (("would be stored", found.rows), ("would be rejected", found.rejects)):
         if rows:
             columns = [c for c in rows[0] if any(r[c] is not None for r in rows)]
