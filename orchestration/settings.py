@@ -154,12 +154,13 @@ class Settings(BaseSettings):
             VigieError: a file of the instance is damaged or can be read by others.
         """
         _refuse_unknown_variables(cls)
+        is_stated = home is not None or bool(os.environ.get("VIGIE_HOME"))
         home = find_home(home)
         document = _instance_document(home)
         match profile := _profile(home, document):
             case "server":
                 values: dict[str, Any] = {"profile": profile}
-                if document.get("profile") is None and "VIGIE_HOME" not in os.environ:
+                if not is_stated:
                     raise WrongUse("VIGIE_HOME is missing", remedy="the server profile states its home: set VIGIE_HOME")
                 values |= {
                     "home": home,
@@ -195,7 +196,8 @@ class Settings(BaseSettings):
     @property
     def dagster_url(self) -> SecretStr:
         """Address of Dagster's storage."""
-        return SecretStr(self.database_url(DAGSTER_DATABASE))
+        # The driver is named: SQLAlchemy 2.1 takes psycopg 3 by default, in which Dagster's NOTIFY is a syntax error.
+        return SecretStr(self.database_url(DAGSTER_DATABASE).replace("postgresql://", "postgresql+psycopg2://", 1))
 
     @property
     def app_url(self) -> SecretStr:

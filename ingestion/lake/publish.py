@@ -12,6 +12,7 @@ from typing import Final
 import duckdb
 
 from ingestion.lake.address import LakeAddress
+from ingestion.lake.builds import Build
 from ingestion.lake.session import ALIAS, EngineLimits, connect, identifier, literal
 
 # Published schema, and the schema its tables are built in.
@@ -31,20 +32,18 @@ class Publication:
 
 def publish(
     address: LakeAddress,
-    build_id: str,
+    build: Build,
     tables: dict[str, dict[str, str]],
-    landing_seq: int,
     *,
     published_at: dt.datetime,
     limits: EngineLimits = EngineLimits(),
 ) -> Publication:
-    """Point the published views at what stands built now; the caller has checked it and holds the mutation lock.
+    """Point the published views at a build; an older build never replaces a newer one.
 
     Args:
         address: the lake.
-        build_id: which build.
+        build: the build, which passed its checks.
         tables: per published schema, table name to its description; views of other names are withdrawn.
-        landing_seq: the last landing the build saw.
         published_at: when.
         limits: what the engine may use.
 
@@ -52,9 +51,12 @@ def publish(
         VigieError: the lake does not answer.
     """
     with connect(address, limits=limits) as con:
-        snapshot = int(con.execute(f"SELECT max(snapshot_id) FROM {ALIAS}.snapshots()").fetchall()[0][0])
         con.execute(f"USE {ALIAS}")
         con.execute("BEGIN")
+        current = _latest(con)
+        if current is not None and current.snapshot_id >= build.snapshot_id:
+            con.execute("ROLLBACK")
+            return current
         count = 0
         for schema, built_in in LAYERS.items():
             wanted = tables.get(schema, {})
@@ -64,16 +66,16 @@ def publish(
                 # Without the lake's alias: whoever attaches it under another name reads the same view.
                 con.execute(
                     f"CREATE OR REPLACE VIEW {schema}.{identifier(name)} AS "
-                    f"SELECT * FROM {built_in}.{identifier(name)} AT (VERSION => {snapshot})"
+                    f"SELECT * FROM {built_in}.{identifier(name)} AT (VERSION => {build.snapshot_id})"
                 )
                 con.execute(f"COMMENT ON VIEW {schema}.{identifier(name)} IS {literal(description)}")
                 count += 1
         con.execute(
             f"INSERT INTO {ALIAS}.raw.publication (build_id, published_at, snapshot_id, landing_seq, tables) VALUES (?, ?, ?, ?, ?)",
-            [build_id, published_at, snapshot, landing_seq, count],
+            [build.build_id, published_at, build.snapshot_id, build.landing_seq, count],
         )
         con.execute("COMMIT")
-    return Publication(build_id, published_at, snapshot, landing_seq, count)
+    return Publication(build.build_id, published_at, build.snapshot_id, build.landing_seq, count)
 
 
 def last_publication(address: LakeAddress) -> Publication | None:
@@ -83,9 +85,13 @@ def last_publication(address: LakeAddress) -> Publication | None:
         VigieError: the lake does not answer.
     """
     with connect(address, read_only=True) as con:
-        row = con.execute(
-            f"SELECT build_id, published_at, snapshot_id, landing_seq, tables FROM {ALIAS}.raw.publication ORDER BY published_at DESC LIMIT 1"
-        ).fetchone()
+        return _latest(con)
+
+
+def _latest(con: duckdb.DuckDBPyConnection) -> Publication | None:
+    row = con.execute(
+        f"SELECT build_id, published_at, snapshot_id, landing_seq, tables FROM {ALIAS}.raw.publication ORDER BY snapshot_id DESC LIMIT 1"
+    ).fetchone()
     return None if row is None else Publication(*row)
 
 

@@ -81,6 +81,9 @@ PUBLICATION: Final = {
     "tables": "BIGINT",
 }
 
+# One row per build whose models and tests all passed.
+BUILD: Final = {"build_id": "VARCHAR", "finished_at": "TIMESTAMPTZ", "snapshot_id": "BIGINT", "landing_seq": "BIGINT"}
+
 SCHEMAS: Final = ("raw", "core", "indicators", "open_data")
 
 
@@ -89,6 +92,7 @@ def raw_tables() -> dict[str, dict[str, str]]:
     return {name: {**c.columns, **PROVENANCE} for name, c in CONTRACTS.items()} | {
         "landing": LANDING,
         "rejected": REJECTED,
+        "build": BUILD,
         "publication": PUBLICATION,
     }
 
@@ -108,7 +112,7 @@ def create_lake(address: LakeAddress) -> None:
             for schema in SCHEMAS:
                 con.execute(f"CREATE SCHEMA IF NOT EXISTS {ALIAS}.{schema}")
             for name, columns in raw_tables().items():
-                _create(con, "raw", name, columns, partition="received_on" if name not in ("landing", "publication") else None)
+                _create(con, "raw", name, columns, partition="received_on" if name not in ("landing", "build", "publication") else None)
             reference.create(con)
         finally:
             con.close()

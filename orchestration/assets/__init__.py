@@ -1,0 +1,1 @@
+"""Dagster's assets: one file per kind. Parsing and SQL live elsewhere (`ingestion`, `dbt_project`)."""

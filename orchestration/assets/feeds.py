@@ -1,0 +1,118 @@
+"""An asset per feed, and the raw tables they land in.
+
+Here: assets that pull what a feed's connector says, the checks of a landing. Not here: landing itself (`ingestion`),
+the checks' rules (`quality`). A feed without a place to pull from (its files are handed to `vigie ingest`) is an external
+asset: its landings are reported to Dagster.
+"""
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from ingestion.contracts.canonical import CONTRACTS
+from ingestion.feeds.model import Feed, FileConnector
+from orchestration import ingest
+from orchestration.assets.common import RECEIVED_ON, RETRY, Instance, feed_key, key_part
+from quality import landings
+
+
+def pulls(feed: Feed) -> bool:
+    """Whether a feed says where it is to be pulled from."""
+    return not (isinstance(feed.connector, FileConnector) and feed.connector.path is None)
+
+
+def feed_assets(feeds: Iterable[Feed]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """Return an asset per feed, and one per raw table that feeds land in."""
+    feeds = list(feeds)
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = [_pulled(f) if pulls(f) else _spec(f) for f in feeds]
+    for contract in CONTRACTS:
+        assets.append(
+            dg.AssetSpec(
+                ["raw", contract],
+                deps=[feed_key(f.feed) for f in feeds if f.contract == contract],
+                group_name="raw",
+                description=f"Lignes canoniques du contrat « {contract} », telles que reçues de tous les flux.",
+                kinds={"ducklake"},
+                partitions_def=RECEIVED_ON,
+            )
+        )
+    for table in ("landing", "rejected"):
+        assets.append(dg.AssetSpec(["raw", table], deps=[feed_key(f.feed) for f in feeds], group_name="raw", kinds={"ducklake"}))
+    return assets
+
+
+def feed_checks(feeds: Iterable[Feed]) -> list[dg.AssetChecksDefinition]:
+    """Return the checks of each feed's landings."""
+    return [check for feed in feeds for check in (_balance(feed), _rejects(feed))]
+
+
+def feed_schedules(feeds: Iterable[Feed]) -> list[dg.ScheduleDefinition]:
+    """Return a schedule per feed that is pulled on one, in its territory's zone."""
+    return [
+        dg.ScheduleDefinition(
+            name=f"pull_{key_part(feed.feed)}",
+            cron_schedule=feed.schedule,
+            execution_timezone=feed.territory.time_zone,
+            target=dg.AssetSelection.assets(feed_key(feed.feed)),
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+        )
+        for feed in feeds
+        if feed.schedule is not None and pulls(feed)
+    ]
+
+
+def _spec(feed: Feed) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        feed_key(feed.feed),
+        description=feed.description or feed.title,
+        group_name=f"feeds_{key_part(feed.domain.lower())}",
+        owners=[f"team:{_team(feed.owner.name)}"],
+        kinds={"file" if isinstance(feed.connector, FileConnector) else feed.connector.type},
+        tags={"contract": feed.contract, "territory": feed.territory.code},
+        metadata={"licence": feed.source.licence, "publisher": feed.source.publisher, "steward": feed.steward.name},
+        partitions_def=RECEIVED_ON,
+    )
+
+
+def _team(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name.lower()).strip("_") or "platform"
+
+
+def _pulled(feed: Feed) -> dg.AssetsDefinition:
+    @dg.multi_asset(name=f"feed_{key_part(feed.feed)}", specs=[_spec(feed)], retry_policy=RETRY)
+    def pull(context: dg.AssetExecutionContext, instance: Instance) -> dg.MaterializeResult[None]:
+        report = ingest.ingest(instance.settings, feed, [], progress=context.log.info)
+        if report.failures:
+            raise dg.Failure(
+                "; ".join(f"{f.origin}: {f.error}" for f in report.failures), metadata={"refused": len(report.failures)}
+            )
+        return dg.MaterializeResult(metadata=report.totals())
+
+    return pull
+
+
+def _balance(feed: Feed) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=feed_key(feed.feed),
+        name="received_is_accounted_for",
+        description="reçu = stocké + doublon + rejeté, en enregistrements de la source",
+        blocking=True,
+    )
+    def check(instance: Instance) -> dg.AssetCheckResult:
+        outcome = landings.balance(instance.settings.lake, feed.feed)
+        return dg.AssetCheckResult(passed=outcome.passed, metadata=outcome.numbers)
+
+    return check
+
+
+def _rejects(feed: Feed) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=feed_key(feed.feed),
+        name="few_records_are_rejected",
+        description="part d'enregistrements rejetés dans la dernière livraison",
+    )
+    def check(instance: Instance) -> dg.AssetCheckResult:
+        outcome = landings.rejected_share(instance.settings.lake, feed.feed)
+        return dg.AssetCheckResult(passed=outcome.passed, severity=dg.AssetCheckSeverity.WARN, metadata=outcome.numbers)
+
+    return check

@@ -1,0 +1,184 @@
+"""Commands on the data: ingest, build, sql, maintain.
+
+Here: what these commands print. Not here: ingesting (`orchestration.ingest`), building (`orchestration.building`), reading
+(`ingestion.lake.reader`), maintaining (`orchestration.assets.maintenance`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ingestion.errors import VigieError, WrongUse
+from ingestion.lake.writer import Landed
+from orchestration.cli import common
+from orchestration.cli.common import Json
+from orchestration.services import postgres
+from orchestration.services.control import Control
+from orchestration.services.prepare import prepare
+from orchestration.settings import INSTANCE_FILE, Settings, create_local, find_home
+
+
+class Output(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+@contextlib.contextmanager
+def _instance(*, create: bool) -> Iterator[Settings]:
+    """Hold the instance ready: the running one, or its PostgreSQL for the time of the command."""
+    home = find_home(common.home())
+    if os.environ.get("VIGIE_PROFILE") == "server" or (home / INSTANCE_FILE).exists() or not create:
+        settings = Settings.load(common.home())
+    else:
+        common.say(f"new local instance at {home}")
+        settings = create_local(common.home())
+    with postgres.running(settings):
+        if Control.of(settings) is None and settings.profile == "local":
+            prepare(settings)
+        yield settings
+
+
+def ingest(
+    feed: Annotated[str, typer.Argument(help="A feed's name, or the path of its contract.")],
+    paths: Annotated[list[str] | None, typer.Argument(help="Files, folders or globs; the contract's own source by default.")] = None,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Land files again that have landed; their rows count as duplicates.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Land files of a feed. Exit code 1 when a file was refused."""
+    from ingestion.feeds.registry import find_feed  # noqa: PLC0415 - half a second that --help should not pay
+    from orchestration import ingest as ingesting  # noqa: PLC0415
+
+    with _instance(create=True) as settings:
+        contract = find_feed(feed, settings.feeds_path)
+        report = ingesting.ingest(settings, contract, paths or [], force=force, progress=common.say)
+    if as_json:
+        common.print_json(
+            {
+                "feed": report.feed,
+                **report.totals(),
+                "landings": [asdict(one) for one in report.landed],
+                "failures": [asdict(one) for one in report.failures],
+            }
+        )
+    else:
+        common.print_table(
+            ("File", "Landing", "Received", "Stored", "Duplicate", "Rejected", "Remarks"), [_landed_row(one) for one in report.landed]
+        )
+    for failure in report.failures:
+        common.print_error(VigieError(f"{failure.origin}: {failure.error}", remedy=failure.remedy))
+    if report.failures:
+        raise typer.Exit(common.FAILED)
+
+
+def _landed_row(one: Landed) -> tuple[object, ...]:
+    remarks = [f"already landed, as landing {one.landing_seq}"] if one.already_landed else []
+    remarks += [f"{reason}: {count:,}" for reason, count in one.reasons.items()]
+    return (one.origin, one.landing_seq, one.received, one.stored, one.duplicate, one.rejected, ", ".join(remarks))
+
+
+def build(*, as_json: Json = False) -> None:
+    """Build everything downstream of what has landed, check it, publish it. Exit code 1 when something failed."""
+    from orchestration import building  # noqa: PLC0415
+
+    with _instance(create=True) as settings:
+        log = settings.logs_path / "build.log"
+        with _output_to(log):
+            report = building.build(settings, common.say)
+    if as_json:
+        common.print_json(report.as_dict() | {"succeeded": report.succeeded})
+    else:
+        landed = report.landed
+        print(f"Landed since the last build: {landed['landings']:,} landings, {landed['received']:,} records, {landed['rejected']:,} rejected")
+        common.print_table(
+            ("Step", "Rows in", "Rows out", "Seconds"), [(s.name, s.rows_in, s.rows_out, s.seconds) for s in report.steps]
+        )
+        verdict = "published" if report.published is not None else "not published: people keep the last build that passed"
+        print(f"{report.status.lower()} in {report.seconds} s; {report.checks_passed} checks passed, {len(report.checks_failed)} failed; {verdict}")
+    for failed in report.checks_failed:
+        common.print_error(VigieError(f"check failed: {failed}"))
+    for message in report.errors:
+        common.print_error(VigieError(message))
+    if not report.succeeded:
+        common.say(f"all that dbt said: {log}")
+        raise typer.Exit(common.FAILED)
+
+
+@contextlib.contextmanager
+def _output_to(log: Path) -> Iterator[None]:
+    """Send what libraries and child processes print to a log: standard output is for the result."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with log.open("w", encoding="utf-8") as file:
+        try:
+            os.dup2(file.fileno(), 1)
+            yield
+        finally:
+            sys.stdout.flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def sql(
+    query: Annotated[str | None, typer.Argument(help="One SELECT over core, indicators and open_data.")] = None,
+    *,
+    output: Annotated[Output, typer.Option("--format", help="How rows are printed.")] = Output.table,
+    tables: Annotated[bool, typer.Option("--tables", help="List the published tables and their columns instead.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds after which the query is cut.")] = 60.0,
+) -> None:
+    """Query the published tables, read-only."""
+    from ingestion.lake import reader  # noqa: PLC0415
+
+    if (query is None) == (not tables):
+        raise WrongUse("give one query, or --tables", remedy='vigie sql "SELECT * FROM core.report LIMIT 10"')
+    with _instance(create=False) as settings:
+        if query is None:
+            names, rows = ["schema", "table", "column", "type"], [tuple(row) for row in reader.published_tables(settings.reader_lake)]
+        else:
+            names, rows = reader.run_query(settings.reader_lake, query, timeout_s=timeout)
+    _print_rows(names, rows, output)
+
+
+def _print_rows(names: list[str], rows: list[tuple[Any, ...]], output: Output) -> None:
+    match output:
+        case Output.table:
+            common.print_table(names, rows)
+        case Output.csv:
+            writer = csv.writer(sys.stdout)
+            writer.writerow(names)
+            writer.writerows(rows)
+        case Output.json:
+            common.print_json([dict(zip(names, row, strict=True)) for row in rows])
+
+
+def maintain(*, as_json: Json = False) -> None:
+    """Apply retentions, flush, merge, expire and clean both lakes."""
+    from orchestration.assets.maintenance import maintain_instance  # noqa: PLC0415 - imports Dagster
+
+    with _instance(create=False) as settings:
+        report = maintain_instance(settings, progress=common.say)
+    if as_json:
+        common.print_json(report)
+        return
+    for lake in ("lake", "personal_lake"):
+        found = report[lake]
+        common.print_table(
+            ("Step", "Done", "Seconds"),
+            [(s["name"], ", ".join(f"{k} {v:,}" for k, v in s["done"].items()), s["seconds"]) for s in found["steps"]],
+            title=f"{lake}: {found['files_before']:,} files → {found['files_after']:,}, "
+            f"{found['snapshots_before']:,} snapshots → {found['snapshots_after']:,}",
+        )

@@ -1,0 +1,68 @@
+"""The one process that changes what is built: dbt, under the lake's mutation lock.
+
+Here: taking the lock, fixing which landings the run sees, recording a build that passed. Not here: what is built (dbt's
+project), who asks (`orchestration.assets.models`), what people read (`ingestion.lake.publish`).
+
+The lock is held by this very process: when whoever asked is killed and dbt goes on, a second build still waits for it;
+when dbt itself is killed, the lock goes with it. `raw.build` gets its line only when everything passed, under the same
+lock, so the snapshot it names is the build and nothing else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+# dbt's commands that change tables; the others (parse, list, --version) need no lock.
+_MUTATING: Final = frozenset({"build", "run", "seed", "snapshot"})
+# dbt writes variables of this prefix into its artefacts, so that those of a run say which build they are of.
+BUILD_ID: Final = "DBT_ENV_CUSTOM_ENV_VIGIE_BUILD_ID"
+
+
+def run() -> None:
+    """Run dbt with this process's arguments (the `vigie-dbt` program)."""
+    arguments = sys.argv[1:]
+    if not _MUTATING & set(arguments):
+        sys.exit(_dbt(arguments))
+    from ingestion.lake.builds import next_build, record_build  # noqa: PLC0415 - `--version` must not load an engine
+    from ingestion.lake.session import MUTATE_LOCK, advisory_lock  # noqa: PLC0415
+    from orchestration.settings import Settings  # noqa: PLC0415
+
+    settings = Settings.load(Path(os.environ["VIGIE_HOME"]))
+    with advisory_lock(settings.lake, MUTATE_LOCK):
+        landing_seq = next_build(settings.lake)
+        code = _dbt(_with_variables(arguments, {"max_landing_seq": landing_seq}))
+        build_id = os.environ.get(BUILD_ID)
+        if code == 0 and build_id:
+            record_build(settings.lake, build_id, landing_seq, finished_at=dt.datetime.now(dt.UTC))
+    sys.exit(code)
+
+
+def _with_variables(arguments: list[str], variables: dict[str, object]) -> list[str]:
+    """Add to dbt's `--vars`, of which it takes only one."""
+    kept, given = list(arguments), dict(variables)
+    if "--vars" in kept:
+        at = kept.index("--vars")
+        given = {**json.loads(kept[at + 1]), **given}
+        del kept[at : at + 2]
+    return [*kept, "--vars", json.dumps(given)]
+
+
+def _dbt(arguments: list[str]) -> int:
+    from dbt.cli.main import cli  # noqa: PLC0415 - takes seconds
+
+    try:
+        cli(arguments, standalone_mode=False)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except Exception as error:
+        # click and dbt end a failed run with exceptions that carry their exit code; anything else is a crash to be seen.
+        code = getattr(error, "exit_code", None)
+        if not isinstance(code, int):
+            raise
+        return code
+    return 0

@@ -1,0 +1,63 @@
+"""What Dagster serves: assets, checks, jobs, schedules of one instance.
+
+Here: putting the pieces together. Not here: any piece. Tests call `build_defs` with their own resources; nothing is patched.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+import dagster as dg
+
+from ingestion.feeds.registry import valid_feeds
+from orchestration.assets import feeds as feed_assets
+from orchestration.assets import maintenance, models
+from orchestration.assets.common import Instance
+from orchestration.dbt import project
+from orchestration.jobs import BUILD_JOB, build_job, build_schedule
+from orchestration.settings import Settings
+
+__all__ = ["BUILD_JOB", "build_defs", "defs"]
+
+EXECUTOR: Final = dg.in_process_executor
+
+
+def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definitions:
+    """Return the definitions of an instance.
+
+    Args:
+        settings: the instance; the environment's (`VIGIE_HOME`) if absent.
+        overrides: resources that take the place of the usual ones, by name.
+
+    Raises:
+        VigieError: there is no instance, or the dbt project does not parse.
+    """
+    settings = settings or Settings.load()
+    feeds = list(valid_feeds(settings.feeds_path))
+    manifest = project.manifest(settings)
+    resources: dict[str, Any] = {"instance": Instance(home=str(settings.home)), "dbt": models.dbt_resource(settings), **overrides}
+    return dg.Definitions(
+        assets=[
+            *feed_assets.feed_assets(feeds),
+            models.reference_assets(),
+            models.model_assets(manifest),
+            models.publication_asset(manifest),
+        ],
+        asset_checks=feed_assets.feed_checks(feeds),
+        jobs=[build_job, maintenance.maintain_job()],
+        schedules=[build_schedule(), maintenance.maintain_schedule(), *feed_assets.feed_schedules(feeds)],
+        resources=resources,
+        # Steps of one run take turns on the lake anyway; a process per step costs four to six seconds each.
+        executor=EXECUTOR,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    # Dagster asks this module for `defs`; importing it alone must not read an instance.
+    if name == "defs":
+        return build_defs()
+    raise AttributeError(name)
+
+
+def module_path() -> Path:
+    """Where this module is, for Dagster's command line."""
+    return Path(__file__)

@@ -1,0 +1,59 @@
+"""Jobs and their schedules: building what has landed.
+
+Here: selections and cadence. Not here: what an asset does. Maintenance has its own file (`assets.maintenance`).
+"""
+
+import datetime as dt
+from typing import Final
+
+import dagster as dg
+
+from ingestion.lake.ledger import last_landing_seq
+from ingestion.lake.publish import last_publication
+from ingestion.lake.reference import TABLES
+from orchestration.assets.common import RECEIVED_ON, Instance
+from orchestration.assets.models import PUBLICATION
+
+BUILD_JOB: Final = "build"
+# A quarter of an hour: what an analyst calls fresh, and thirty times what a build of the new data takes.
+BUILD_CADENCE: Final = "*/15 * * * *"
+
+
+def build_selection() -> dg.AssetSelection:
+    """Everything downstream of the raw tables: reference tables, models, publication."""
+    reference = dg.AssetSelection.assets(*[dg.AssetKey(["raw", t]) for t in TABLES])
+    return (reference | dg.AssetSelection.assets(PUBLICATION).upstream()) - dg.AssetSelection.groups("raw") | reference
+
+
+build_job = dg.define_asset_job(
+    BUILD_JOB,
+    selection=build_selection(),
+    partitions_def=RECEIVED_ON,
+    description="Construit tout ce qui dépend des données reçues, vérifie, publie.",
+)
+
+
+def partition_of(moment: dt.datetime) -> str:
+    """Return the partition of what is received at a moment."""
+    return moment.astimezone(dt.UTC).date().isoformat()
+
+
+def build_schedule() -> dg.ScheduleDefinition:
+    """Return the schedule of builds; a tick without new landings is skipped, and says so."""
+
+    @dg.schedule(
+        job_name=BUILD_JOB,
+        name="build_every_fifteen_minutes",
+        cron_schedule=BUILD_CADENCE,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def every_fifteen_minutes(context: dg.ScheduleEvaluationContext, instance: Instance) -> dg.RunRequest | dg.SkipReason:
+        lake = instance.settings.lake
+        landed, published = last_landing_seq(lake), last_publication(lake)
+        if published is not None and published.landing_seq >= landed:
+            return dg.SkipReason(f"nothing has landed since landing {landed}, which is published")
+        if landed == 0:
+            return dg.SkipReason("nothing has landed yet")
+        return dg.RunRequest(run_key=f"build-{landed}", partition_key=partition_of(context.scheduled_execution_time))
+
+    return every_fifteen_minutes
