@@ -31,8 +31,8 @@ _LEVELS: Final = 4
 _DISTINCT: Final = 5_000
 # Free text: at least five words a value, most values met once.
 _FREE_TEXT_WORDS: Final = 5
-# ... or, where the column's name says so, two words and more values than a list of labels has.
 _FREE_TEXT: Final = "free text"
+# ... or, where the column's name says so, two words and more values than a list of labels has.
 _TYPED_WORDS: Final = 2
 _LABELS: Final = 100
 
@@ -81,7 +81,11 @@ def draft_feed(
         BadFile: the file cannot be read, or holds no record.
         WrongUse: the name cannot be a feed's.
     """
-    feed_name = slug(re.sub(r"(\.(csv|txt|tsv|json|ndjson|geojson|xlsx|parquet|zip|gz))+$", "", path.name, flags=re.IGNORECASE)) if name is None else name
+    feed_name = (
+        slug(re.sub(r"(\.(csv|txt|tsv|json|ndjson|geojson|xlsx|parquet|zip|gz))+$", "", path.name, flags=re.IGNORECASE))
+        if name is None
+        else name
+    )
     if slug(feed_name) != feed_name:
         raise WrongUse(f"{feed_name!r} cannot be a feed's name", remedy=f"lower-case letters, digits and hyphens: {slug(feed_name)}")
     if not path.is_file():
@@ -159,7 +163,10 @@ def _is_keyed(table: SourceTable) -> bool:
 def _is_list(con: duckdb.DuckDBPyConnection, table: SourceTable, column: str) -> bool:
     """Whether a column holds lists of records, which the reader leaves as JSON text."""
     name = '"' + column.replace('"', '""') + '"'
-    row = con.execute(f"SELECT count(*) FILTER (starts_with(CAST({name} AS VARCHAR), '[{{')) FROM (SELECT {name} FROM {table.relation} AS source LIMIT 100)").fetchone()
+    row = con.execute(
+        f"SELECT count(*) FILTER (starts_with(CAST({name} AS VARCHAR), '[{{')) "
+        f"FROM (SELECT {name} FROM {table.relation} AS source LIMIT 100)"
+    ).fetchone()
     return row is not None and row[0] > 0
 
 
@@ -174,7 +181,9 @@ def _profiles(con: duckdb.DuckDBPyConnection, table: SourceTable) -> list[Profil
         ).fetchall()
         described = profile(name, counts, rows, sql_type)
         if len(counts) == _DISTINCT:  # the tail was cut: count it whole
-            total = con.execute(f"SELECT count({column}), count(DISTINCT {column}) FROM drafted WHERE trim(CAST({column} AS VARCHAR)) <> ''").fetchone()
+            total = con.execute(
+                f"SELECT count({column}), count(DISTINCT {column}) FROM drafted WHERE trim(CAST({column} AS VARCHAR)) <> ''"
+            ).fetchone()
             described.filled, described.distinct = (int(n) for n in total or (0, 0))
         found.append(described)
     con.execute("DROP TABLE drafted")

@@ -87,8 +87,16 @@ def _score(contract: str, profiles: list[Profile], hint: str) -> int:
     spoken = words(" ".join([hint, *(p.name for p in profiles)]))
     match contract:
         case "report":
-            told = bool(re.search(r"_(311|sf311|nyc311|dmr|case|complaint|request|signalement\w*|reclamation\w*|plainte\w*|descriptor)_", spoken))
-            return (3 if has("opened_at", best=1) else 1 if instants else -9) + 2 * has("category") + 2 * told + has("closed_at") + has("status")
+            told = bool(
+                re.search(r"_(311|sf311|nyc311|dmr|case|complaint|request|signalement\w*|reclamation\w*|plainte\w*|descriptor)_", spoken)
+            )
+            return (
+                (3 if has("opened_at", best=1) else 1 if instants else -9)
+                + 2 * has("category")
+                + 2 * told
+                + has("closed_at")
+                + has("status")
+            )
         case "intervention":
             told = bool(re.search(r"_(chantiers?|travaux|interventions?|work_?orders?|bon_de_travail|panne|maintenance)_", spoken))
             return (6 if told else -3) + (has("requested_at") + has("restored_at") if instants else -9)
@@ -118,7 +126,9 @@ def _is_place(profile: Profile) -> bool:
 def _is_code(profile: Profile) -> bool:
     """Whether whole numbers are more likely names of things than measures of them."""
     spelled = words(profile.name)
-    return profile.type == "integer" and bool(re.search(r"_(id|fid|oid|objectid|code|num\w*|insee|zip|annee|year|mois|month|index|rank|cp|code_postal)_", spelled))
+    return profile.type == "integer" and bool(
+        re.search(r"_(id|fid|oid|objectid|code|num\w*|insee|zip|annee|year|mois|month|index|rank|cp|code_postal)_", spelled)
+    )
 
 
 def _fits(contract: str, column: str, profile: Profile) -> bool:
@@ -161,7 +171,9 @@ class _Chooser:
         if column == "end_at" and name == "energy_reading":
             return self._end()
         if name == "asset" and column == "asset_type" and not self._candidates(column):
-            return Target(column, {"constant": TO_COMPLETE}, "one type for all: light-point, cabinet, car-park…; or the column that says it")
+            return Target(
+                column, {"constant": TO_COMPLETE}, "one type for all: light-point, cabinet, car-park…; or the column that says it"
+            )
         if name == "asset" and column == "asset_ref" and not [p for p in self._candidates(column) if p.is_unique]:
             return self._made_reference()
         if name == "asset" and column == "geometry":
@@ -197,10 +209,18 @@ class _Chooser:
             unit = unit_in(chosen.name)
             fits = unit is not None and UNITS[unit].canonical == UNITS[COLUMN_UNITS[column]].canonical
             how["unit"] = str(unit) if fits else TO_COMPLETE
-            comments.append("unit from the column's name: right?" if fits else f"UCUM unit of the source (docs/units.md): {COLUMN_UNITS[column]}, k{COLUMN_UNITS[column]}…")
+            comments.append(
+                "unit from the column's name: right?"
+                if fits
+                else f"UCUM unit of the source (docs/units.md): {COLUMN_UNITS[column]}, k{COLUMN_UNITS[column]}…"
+            )
         if column in self.contract.key and column.endswith("_ref") and column == self.contract.key[0] and len(self.contract.key) == 1:
             repeats = chosen.filled - chosen.distinct
-            comments.append("unique in the file" if chosen.is_unique else f"{repeats:,} repeats: is it the key? Rows of one key are revisions of one record")
+            comments.append(
+                "unique in the file"
+                if chosen.is_unique
+                else f"{repeats:,} repeats: is it the key? Rows of one key are revisions of one record"
+            )
         others = [p.name for p in candidates[1:4]]
         if others:
             comments.append(f"or {', '.join(others)}")
@@ -224,7 +244,19 @@ class _Chooser:
                 continue
             # A position that a twentieth of the rows share is the middle of a district.
             is_coarse = column in ("longitude", "latitude") and p.distinct < p.rows / 20
-            ranked.append(((float(single_key and not p.is_unique), float(is_coarse), float(place), float(p.type == "date"), float(p.filled < p.rows / 2), i), p))
+            ranked.append(
+                (
+                    (
+                        float(single_key and not p.is_unique),
+                        float(is_coarse),
+                        float(place),
+                        float(p.type == "date"),
+                        float(p.filled < p.rows / 2),
+                        i,
+                    ),
+                    p,
+                )
+            )
         return [p for _, p in sorted(ranked, key=lambda r: r[0])]
 
     def _unknown(self, column: str) -> Target:
@@ -269,7 +301,8 @@ class _Chooser:
         prefix = slug(self.hint)
         names = {p.name for p in self.profiles}
         if {"_x", "_y"} <= names:
-            sql = f"format('{prefix}-{{:.1f}}-{{:.1f}}', _x, _y) || '-' || row_number() OVER (PARTITION BY round(_x, 1), round(_y, 1) ORDER BY _x, _y)"
+            rank_there = "row_number() OVER (PARTITION BY round(_x, 1), round(_y, 1) ORDER BY _x, _y)"
+            sql = f"format('{prefix}-{{:.1f}}-{{:.1f}}', _x, _y) || '-' || {rank_there}"
             return Target("asset_ref", {"sql": sql}, "no identifier: made of the position, to 10 cm; an asset that moves becomes another")
         place = [next((p.name for p in self._candidates(c)), None) for c in ("longitude", "latitude")]
         if None not in place:
@@ -277,7 +310,11 @@ class _Chooser:
             return Target("asset_ref", {"sql": sql}, "no column is unique: made of the position; an asset that moves becomes another")
         best = self._candidates("asset_ref")
         if best:
-            return Target("asset_ref", {"column": best[0].name}, f"{best[0].filled - best[0].distinct:,} repeats: rows of one key are revisions of one asset")
+            return Target(
+                "asset_ref",
+                {"column": best[0].name},
+                f"{best[0].filled - best[0].distinct:,} repeats: rows of one key are revisions of one asset",
+            )
         return Target("asset_ref", {"column": TO_COMPLETE}, "the column that identifies an asset for good")
 
     def measures(self) -> list[MeasureLine]:
@@ -291,7 +328,9 @@ class _Chooser:
                 held = ", ".join(p.examples) if p.distinct <= 3 else f"{min(p.numbers):g} to {max(p.numbers):g}"  # noqa: PLR2004
                 comment = held + ("; unit from the column's name: right?" if unit else "")
                 lines.append(MeasureLine({"column": p.name, "property": _property(p.name, taken), "unit": unit or TO_COMPLETE}, comment))
-            elif p.type == "string" and p.distinct <= _FEW and re.search(r"_(etat|state|status|statut|mode|alarm\w*|alerte)_", words(p.name)):
+            elif (
+                p.type == "string" and p.distinct <= _FEW and re.search(r"_(etat|state|status|statut|mode|alarm\w*|alerte)_", words(p.name))
+            ):
                 lines.append(MeasureLine({"column": p.name, "property": _property(p.name, taken), "text": True}, ", ".join(p.examples)))
         return lines
 

@@ -29,7 +29,10 @@ ROLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "acknowledged_at": (r"_(ack(nowledged)?|pris_en_compte|prise_en_compte|prise_en_charge|acquit\w*)_",),
         "revised_at": (r"_(updated?|modif\w*|last_edit\w*|maj|mise_a_jour|revis\w*)_",),
         "status": (r"^_(status|statut|etat|state|avancement)_$", r"_(status|statut|etat)_$"),
-        "category": (r"^_(category|categorie|complaint_type|request_type|type|nature|motif|theme|rubrique|service_name)_$", r"_(category|categorie|type)_"),
+        "category": (
+            r"^_(category|categorie|complaint_type|request_type|type|nature|motif|theme|rubrique|service_name)_$",
+            r"_(category|categorie|type)_",
+        ),
         "subcategory": (r"_(sub_?category|sous_?categorie|sous_?type|subtype|descriptor|request_type)_", r"_(details?|precision)_"),
         "description": (r"_(description|commentaires?|comments?|message|observations?|notes?|texte|details?|resume)_",),
         "channel": (r"_(channel_type|channel|canal|origine?|origin|source|media_type|mode_de_contact|prefixe)_",),
@@ -86,7 +89,11 @@ ROLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "report_ref": (r"_(signalement|report|case)_",),
     },
     "energy_reading": {
-        "meter_ref": (r"^_key_$|_(meter\w*|compteur|pdl|prm|pce|id_?prm|lclid|point_de_livraison|usage_point)_", r"_(id|site|batiment|building)_", r"id_$"),
+        "meter_ref": (
+            r"^_key_$|_(meter\w*|compteur|pdl|prm|pce|id_?prm|lclid|point_de_livraison|usage_point)_",
+            r"_(id|site|batiment|building)_",
+            r"id_$",
+        ),
         "start_at": (r"_(start|debut|tstp|horodat\w*|timestamp|date_?time|date|heure|time)_",),
         "energy_wh": (r"_k?m?wh_|_usage_k?wh_", r"_(energie|energy|consommation|conso|consumption|usage|index|valeur|value)_"),
         "direction": (r"_(sens|direction)_",),
@@ -98,7 +105,11 @@ ROLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
             r"^_(id|identifiant|code|identsig|site|point|asset)_|_id_$",
             r"_(nom|name|street_name|libelle)_",
         ),
-        "observed_at": (r"_(observed\w*|date_?time|timestamp|horodat\w*|date_?obs|instant)_", r"_(date|time|heure)_", r"_(debut|start|ddebut|collected|collection)_"),
+        "observed_at": (
+            r"_(observed\w*|date_?time|timestamp|horodat\w*|date_?obs|instant)_",
+            r"_(date|time|heure)_",
+            r"_(debut|start|ddebut|collected|collection)_",
+        ),
         "quality": (r"_(quality|qualite|fiabilite|confidence|validite)_",),
     },
 }
@@ -127,7 +138,34 @@ _DOMAINS: Final = (
 )
 
 # Alone, these letters are more often a word than a unit.
-_DOUBTFUL_UNITS: Final = frozenset({"t", "h", "d", "A", "C", "F", "m", "s", "l", "L", "g", "K", "V", "W", "J", "1", "min", "day", "day", "none", "count", "hour", "minute", "jour", "heure"})
+_DOUBTFUL_UNITS: Final = frozenset(
+    {
+        "t",
+        "h",
+        "d",
+        "A",
+        "C",
+        "F",
+        "m",
+        "s",
+        "l",
+        "L",
+        "g",
+        "K",
+        "V",
+        "W",
+        "J",
+        "1",
+        "min",
+        "day",
+        "none",
+        "count",
+        "hour",
+        "minute",
+        "jour",
+        "heure",
+    }
+)
 
 
 def words(name: str) -> str:

@@ -196,8 +196,8 @@ def _number(text: str, decimal: str, group: str | None) -> float | None:
 def _sentinels(counts: dict[str, int], numbers: dict[str, float]) -> list[str]:
     """Return numbers such as -999 that stand apart from all others and come back."""
     found = []
-    for text in counts:
-        if text not in _SENTINELS or counts[text] < 3:  # noqa: PLR2004 - a value met twice is a measure
+    for text, times in counts.items():
+        if text not in _SENTINELS or times < 3:  # noqa: PLR2004 - a value met twice is a measure
             continue
         others = [n for t, n in numbers.items() if t not in _SENTINELS]
         if others and not min(others) - (max(others) - min(others)) / 10 <= numbers[text] <= max(others) * 1.5:
@@ -209,7 +209,10 @@ def _date_like(values: Sequence[str]) -> bool:
     sample = values[:200]
     if not sample:
         return False
-    if all(re.fullmatch(r"\d{8}|\d{12}|\d{14}", v) and "1950" <= v[:4] <= "2099" and "01" <= v[4:6] <= "12" and "01" <= v[6:8] <= "31" for v in sample):
+    if all(
+        re.fullmatch(r"\d{8}|\d{12}|\d{14}", v) and "1950" <= v[:4] <= "2099" and "01" <= v[4:6] <= "12" and "01" <= v[6:8] <= "31"
+        for v in sample
+    ):
         return True
     return sum(bool(re.match(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}(?!\d*\.)", v)) for v in sample) > len(sample) * 0.9
 

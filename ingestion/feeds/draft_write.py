@@ -18,7 +18,9 @@ from ingestion.feeds.model import Territory
 
 _PLAIN = re.compile(r"[^\W\d]([\w .()/'°%+-]*[\w.)°%])?")
 _RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
-_DOMAINS = "EP lighting, VP cameras, SLT signals, MOB mobility, RT telecom, PAT buildings, CDV living environment, EAU water, GRC citizens, METEO"
+_DOMAINS = (
+    "EP lighting, VP cameras, SLT signals, MOB mobility, RT telecom, PAT buildings, CDV living environment, EAU water, GRC citizens, METEO"
+)
 
 
 @dataclass
@@ -105,7 +107,9 @@ def _place(c: Content) -> str:
             _line("code", c.territory or TO_COMPLETE, "short name, the same in all feeds of the place", indent="  "),
             _line("name", TO_COMPLETE, indent="  "),
             _line("time_zone", zone, "IANA zone of the place, for instance Europe/Paris", indent="  "),
-            _line("holidays", "FR" if zone == "Europe/Paris" else TO_COMPLETE, "country or country-subdivision: FR, FR-57, US-CA", indent="  "),
+            _line(
+                "holidays", "FR" if zone == "Europe/Paris" else TO_COMPLETE, "country or country-subdivision: FR, FR-57, US-CA", indent="  "
+            ),
             *(_centre(c, key) for key in ("latitude", "longitude")),
         ]
     instants = [p for p in c.profiles if p.is_instant]
@@ -181,9 +185,10 @@ def _mapping(c: Content) -> str:
         value = quoted(target.how["column"]) if list(target.how) == ["column"] else _flow(target.how)
         lines.append(f"  {target.name}: {value}" + (f"  # {_comment(target.comment, most=300)}" if target.comment else ""))
     if c.suggestion.contract == "observation":
-        lines.append("measures:  # one line per property, with its UCUM unit (docs/units.md; 1 for a number without); take out what is not needed")
-        for measure in c.suggestion.measures:
-            lines.append(f"  - {_flow(measure.how)}" + (f"  # {_comment(measure.comment, most=300)}" if measure.comment else ""))
+        lines.append(
+            "measures:  # one line per property, with its UCUM unit (docs/units.md; 1 for a number without); take out what is not needed"
+        )
+        lines += [f"  - {_flow(m.how)}" + (f"  # {_comment(m.comment, most=300)}" if m.comment else "") for m in c.suggestion.measures]
         if not c.suggestion.measures:
             lines.append(f"  - {{column: {TO_COMPLETE}, property: {TO_COMPLETE}, unit: {TO_COMPLETE}}}")
     return "\n".join(lines)

@@ -45,7 +45,9 @@ def date_rules(feed: Feed) -> Iterator[Problem]:
                 yield Problem((*path, "format"), f"{name} is neither an instant nor a date", "take format out")
             continue
         if how.values is not None:
-            yield Problem((*path, "values"), f"{name} is {'an instant' if is_instant else 'a date'}: codes are not translated into it", "use sql")
+            yield Problem(
+                (*path, "values"), f"{name} is {'an instant' if is_instant else 'a date'}: codes are not translated into it", "use sql"
+            )
         for pattern in _listed(how.format):
             yield from _pattern((*path, "format"), pattern, is_instant=is_instant)
         if how.constant is not None:
@@ -82,10 +84,10 @@ def _pattern(path: KeyPath, pattern: str, *, is_instant: bool) -> Iterator[Probl
     if "p" in bare and "H" in bare:
         yield Problem(path, f"{shown(pattern)} has AM or PM on a 24-hour clock", "write %I instead of %H")
     if is_instant and not (bare & {"Y", "y", "G", "c", "x"}):
-        yield Problem(path, f"{shown(pattern)} has no year", "join the date and the time: sql: \"Date\" || ' ' || \"Time\", with one format")
+        yield Problem(path, f"{shown(pattern)} has no year", 'join the date and the time: sql: "Date" || \' \' || "Time", with one format')
 
 
-def _constant(path: KeyPath, value: str | float | bool) -> Iterator[Problem]:
+def _constant(path: KeyPath, value: object) -> Iterator[Problem]:
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?", str(value)):
         yield Problem(path, f"{shown(value)} is not an ISO 8601 date", "for instance 2024-01-31, or 2024-01-31T06:15:00Z")
 

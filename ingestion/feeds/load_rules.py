@@ -74,7 +74,9 @@ def _columns(feed: Feed) -> Iterator[Problem]:
 
 
 def _undeclared(path: KeyPath, column: str, declared: list[str]) -> Problem:
-    return Problem(path, f"column {shown(column)} is not in fields", did_you_mean(column, declared, otherwise=f"fields: {listed(declared)}"))
+    return Problem(
+        path, f"column {shown(column)} is not in fields", did_you_mean(column, declared, otherwise=f"fields: {listed(declared)}")
+    )
 
 
 def _personal_key(path: KeyPath, name: str, column: str) -> Problem:
@@ -150,7 +152,9 @@ def _units(feed: Feed) -> Iterator[Problem]:
         unit = how.unit or _field_unit(feed, how)
         if how.constant is not None:
             if how.unit is not None:
-                yield Problem(path, "a constant is written in the lake's unit", f"take unit out{f' and write it in {kept}' if kept else ''}")
+                yield Problem(
+                    path, "a constant is written in the lake's unit", f"take unit out{f' and write it in {kept}' if kept else ''}"
+                )
         elif not isinstance(schema[name], dy.Float64):
             if how.unit is not None:
                 yield Problem(path, f"{name} is not a number: it has no unit", "take unit out")
@@ -182,7 +186,9 @@ def _unit_column(feed: Feed, how: MapTo) -> Iterator[Problem]:
         if code not in UNITS:
             yield Problem(path, f"{shown(code)} is not a UCUM unit this platform converts", did_you_mean(code, UNITS))
         elif not UNITS[code].is_identity:
-            yield Problem(path, f"the lake keeps {quantity(code)} in {UNITS[code].canonical}", f"write unit: {code} under mapping.value: it converts")
+            yield Problem(
+                path, f"the lake keeps {quantity(code)} in {UNITS[code].canonical}", f"write unit: {code} under mapping.value: it converts"
+            )
     value_unit = feed.mapping["value"].unit if "value" in feed.mapping else None
     if value_unit is not None and how.constant is not None and UNITS[value_unit].canonical != how.constant:
         what = f"value is converted to {UNITS[value_unit].canonical}, and unit says {shown(how.constant)}"
@@ -204,7 +210,11 @@ def _measures(feed: Feed) -> Iterator[Problem]:
                 if getattr(measure, key) is not None:
                     yield Problem(("measures", i, key), f"a text has no {key}", f"take {key} out, or text")
         elif unit is None:
-            yield Problem(("measures", i, "unit"), "a measure without unit", "its UCUM unit (docs/units.md), 1 for a number without unit, or text: true")
+            yield Problem(
+                ("measures", i, "unit"),
+                "a measure without unit",
+                "its UCUM unit (docs/units.md), 1 for a number without unit, or text: true",
+            )
         if measure.minimum is not None and measure.maximum is not None and measure.minimum > measure.maximum:
             yield Problem(("measures", i, "minimum"), "is above maximum", "exchange them")
 
@@ -276,12 +286,16 @@ def _operation(feed: Feed) -> Iterator[Problem]:
     address = connector.base_url if isinstance(connector, RestConnector) else getattr(connector, "path", None)
     if address is not None and "://" in address and "@" in urlsplit(address).netloc:
         key = "base_url" if isinstance(connector, RestConnector) else "path"
-        yield Problem(("connector", key), "holds a user or a password", "name a secret instead (secret: …, or auth: …): contracts are shared")
+        yield Problem(
+            ("connector", key), "holds a user or a password", "name a secret instead (secret: …, or auth: …): contracts are shared"
+        )
     if isinstance(connector, RestConnector):
         for group, given in (("headers", connector.headers), ("params", connector.params)):
             for name in given:
                 if re.search(r"auth|token|secret|passw|api.?key|^key$|cookie", name, re.IGNORECASE):
-                    yield Problem(("connector", group, name), "looks like a credential", "use auth, which names a secret: contracts are shared")
+                    yield Problem(
+                        ("connector", group, name), "looks like a credential", "use auth, which names a secret: contracts are shared"
+                    )
 
 
 def cron_fault(expression: str) -> str | None:
@@ -308,5 +322,3 @@ def cron_fault(expression: str) -> str | None:
             if len(bounds) == 2 and int(bounds[0]) > int(bounds[1]):  # noqa: PLR2004 - from-to
                 return f"{name} {written!r} runs backwards"
     return None
-
-

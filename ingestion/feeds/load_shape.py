@@ -126,8 +126,10 @@ def _problem(detail: ErrorDetails, data: Any, document: Document) -> Problem:
     if kind == "literal_error":
         allowed = [w.strip("' ") for w in str(detail.get("ctx", {}).get("expected", "")).replace(" or ", ",").split(",")]
         return Problem(path, f"is none of {listed(allowed)}{quoted}", did_you_mean(str(value), allowed))
-    if path[-1:] in (("secret",),):
-        return Problem(path, "is not the name of a secret", "capitals, digits and _ (GRC_TOKEN); the value is kept by the instance, never here")
+    if path[-1:] == ("secret",):
+        return Problem(
+            path, "is not the name of a secret", "capitals, digits and _ (GRC_TOKEN); the value is kept by the instance, never here"
+        )
     if kind == "string_type" and isinstance(value, (int, float, bool)):
         text = document.texts.get(path, str(value))
         return Problem(path, f"must be a text{quoted}", f'write it in quotes: "{text}"' if quoted else "write it in quotes")
@@ -146,9 +148,7 @@ def _written_path(detail: ErrorDetails, data: Any) -> KeyPath:
     location = detail["loc"]
     for i, part in enumerate(location):
         is_last = i == len(location) - 1
-        if isinstance(here, dict) and part in here:
-            here = here[part]
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+        if (isinstance(here, dict) and part in here) or (isinstance(here, list) and isinstance(part, int) and part < len(here)):
             here = here[part]
         elif not (is_last and detail["type"] == "missing" and isinstance(here, dict)):
             continue
@@ -253,9 +253,7 @@ def _mend(data: Any, path: KeyPath, touched: set[KeyPath]) -> None:
     here = _at(data, path[:-1])
     if isinstance(here, dict) and path[-1] in here and here[path[-1]] != FILLER:
         del here[path[-1]]
-    elif isinstance(here, dict) and not was_touched:
-        here[path[-1]] = FILLER
-    elif isinstance(here, list) and isinstance(path[-1], int) and not was_touched:
+    elif (isinstance(here, dict) and not was_touched) or (isinstance(here, list) and isinstance(path[-1], int) and not was_touched):
         here[path[-1]] = FILLER
     elif isinstance(here, dict) and path[-1] not in here and _at(data, path[:-2]) is not None and (*path, "") not in touched:
         touched.add((*path, ""))

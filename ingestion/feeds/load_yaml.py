@@ -66,7 +66,9 @@ def read_document(path: Path) -> Document:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise refuse(f"cannot be read ({error.strerror})", "give the path of a contract, or the name of a feed (vigie feeds list)") from None
+        raise refuse(
+            f"cannot be read ({error.strerror})", "give the path of a contract, or the name of a feed (vigie feeds list)"
+        ) from None
     if len(content) > MAX_BYTES:
         raise refuse(f"is larger than {MAX_BYTES // 1024} KiB", "a contract is a short text: is this the data itself?")
     try:

@@ -96,7 +96,9 @@ def find_path(name_or_path: str, home_feeds: Path, *, examples: Path = EXAMPLES)
     own, shipped = _files(home_feeds), _files(examples)
     known = {**shipped, **own}
     if name_or_path not in known:
-        remedy = did_you_mean(name_or_path, known, otherwise=f"feeds: {listed(sorted(known)) or 'none yet'}; vigie feeds add FILE drafts one")
+        remedy = did_you_mean(
+            name_or_path, known, otherwise=f"feeds: {listed(sorted(known)) or 'none yet'}; vigie feeds add FILE drafts one"
+        )
         raise WrongUse(f"no feed is called {name_or_path!r}", remedy=remedy)
     if name_or_path in own and name_or_path in shipped:
         _log.warning("feed %s: %s is used instead of the shipped example", name_or_path, own[name_or_path])
@@ -120,6 +122,8 @@ def _checked(path: Path) -> Feed:
     """Load a contract of a folder, where the file's name must be the feed's: it is how people find it."""
     feed = load_feed(path)
     if path.name != f"{feed.feed}{SUFFIX}":
-        problem = Problem(("feed",), f"the file is called {path.name}", f"rename it {feed.feed}{SUFFIX}, or write feed: {path.stem}", line=1)
+        problem = Problem(
+            ("feed",), f"the file is called {path.name}", f"rename it {feed.feed}{SUFFIX}, or write feed: {path.stem}", line=1
+        )
         raise ContractError(path, [problem])
     return feed

@@ -27,7 +27,7 @@ _CELL: Final = 48
 
 
 @app.command("list")
-def list_command(as_json: common.Json = False) -> None:
+def list_command(*, as_json: common.Json = False) -> None:
     """List the feed contracts of the instance, broken ones too."""
     from ingestion.feeds.registry import Entry, list_feeds  # noqa: PLC0415 - the models take half a second to import
 
@@ -55,6 +55,7 @@ def list_command(as_json: common.Json = False) -> None:
 
 @app.command("check")
 def check_command(
+    *,
     feed: Annotated[str, typer.Argument(help="A feed's name, or the path of its YAML.")],
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders to preview. Nothing is stored.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="Rows and rejects shown of each file.")] = 20,
@@ -69,7 +70,9 @@ def check_command(
         contract = find_feed(feed, _feeds_folder())
     except ContractError as error:
         if as_json:
-            common.print_json({"feed": None, "file": path, "valid": False, "problems": [p.as_dict() for p in error.problems], "previews": []})
+            common.print_json(
+                {"feed": None, "file": path, "valid": False, "problems": [p.as_dict() for p in error.problems], "previews": []}
+            )
         raise
     results = [_previewed(contract, file, limit) for file in _files(paths or [])]
     if as_json:
@@ -87,9 +90,12 @@ def check_command(
 
 @app.command("add")
 def add_command(
+    *,
     file: Annotated[Path, typer.Argument(help="A file of the source.")],
     name: Annotated[str | None, typer.Option(help="The feed's name.", show_default="made of the file's name")] = None,
-    contract: Annotated[str | None, typer.Option(help="asset, observation, report, intervention or energy_reading.", show_default="guessed")] = None,
+    contract: Annotated[
+        str | None, typer.Option(help="asset, observation, report, intervention or energy_reading.", show_default="guessed")
+    ] = None,
     territory: Annotated[str | None, typer.Option(help="Code of the territory; the rest is taken from another feed of it.")] = None,
     zone: Annotated[str | None, typer.Option(help="IANA zone of the times the source writes (Europe/Paris, UTC).")] = None,
     owner: Annotated[str | None, typer.Option(help="The service that answers for the source.")] = None,
@@ -104,7 +110,9 @@ def add_command(
     from ingestion.lake.session import open_engine  # noqa: PLC0415
 
     if contract is not None and contract not in CONTRACTS:
-        raise WrongUse(f"--contract {contract}: no such contract", remedy=did_you_mean(contract, CONTRACTS, otherwise=f"one of {', '.join(CONTRACTS)}"))
+        raise WrongUse(
+            f"--contract {contract}: no such contract", remedy=did_you_mean(contract, CONTRACTS, otherwise=f"one of {', '.join(CONTRACTS)}")
+        )
     _check_zone(zone)
     with open_engine(_extension_directory()) as con:
         draft = draft_feed(file, con, name=name, contract=contract, territory=_territory(territory), zone=zone, owner=owner)
@@ -157,7 +165,9 @@ def _check_zone(zone: str | None) -> None:
     from ingestion.feeds.load_problem import did_you_mean  # noqa: PLC0415
 
     if zone is not None and zone not in available_timezones():
-        raise WrongUse(f"--zone {zone}: no such time zone", remedy=did_you_mean(zone, available_timezones(), otherwise="for instance Europe/Paris"))
+        raise WrongUse(
+            f"--zone {zone}: no such time zone", remedy=did_you_mean(zone, available_timezones(), otherwise="for instance Europe/Paris")
+        )
 
 
 def _territory(code: str | None) -> Territory | str | None:
