@@ -129,10 +129,12 @@ def compile_feed(feed: Feed, types: dict[str, str], relation: str, con: duckdb.D
     typed += [f"{expression} AS {identifier(m.value)}" for m, expression in measures]
     level2 = f"SELECT *, {', '.join(typed)} FROM ({level1})"
 
-    failures = [(t.failed, t.reason, t.shown) for t in targets if t.failed is not None]
-    failures += [(r.violated, r.reason, _rule_detail(r, personal)) for r in rules]
+    failures: list[tuple[str, str, str]] = []
     if scope is not None:
+        # First: what else would be wrong with a record that the contract leaves out says nothing of the source.
         failures.append((f"NOT coalesce({scope}, false)", "out_of_scope", literal(f"outside the contract's filter: {feed.filter}")))
+    failures += [(t.failed, t.reason, t.shown) for t in targets if t.failed is not None]
+    failures += [(r.violated, r.reason, _rule_detail(r, personal)) for r in rules]
     if measures:
         nothing = " AND ".join(f"{_raw_is_empty(m.measure)}" for m, _ in measures)
         failures.append((f"({nothing})", "no_value", literal("every measure of the record is missing")))
