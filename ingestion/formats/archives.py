@@ -56,7 +56,7 @@ def gunzip(job: Job) -> Job:
         BadFile: truncated, damaged, or over a bound.
     """
     meter = _Meter(job, job.path.stat().st_size)
-    target = job.workdir / "content"
+    target = job.workdir / "unpacked"
     remedy = "fetch it again: it was cut or damaged on the way"
     engine = zlib.decompressobj(_GZIP_WINDOW)
     with job.path.open("rb") as packed, target.open("wb") as out:
@@ -74,6 +74,10 @@ def gunzip(job: Job) -> Job:
             meter.add(len(data))
             out.write(data)
             pending = engine.unconsumed_tail or engine.unused_data
+        if not engine.eof:  # the last call may have held back a little output
+            data = engine.flush()
+            meter.add(len(data))
+            out.write(data)
     if not engine.eof:
         raise job.refuse("truncated gzip: its end is missing", remedy)
     return replace(job, path=target)

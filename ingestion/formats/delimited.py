@@ -26,8 +26,9 @@ from ingestion.formats.text_encoding import BROKEN, NUL_MARK, TextEncoding, Utf8
 
 # A last record of our own, longer than chance: if it does not come out alone, a quote was still open at the end.
 _SENTINEL: Final = "\x1dvigie-end-of-file\x1d"
-# More control characters than this share of a sample are no text: real exports hold a stray one here and there.
-_MAX_CONTROL_SHARE: Final = 0.01
+# More control characters than this are no text: real exports hold a stray one here and there, random bytes 8 %.
+_MAX_CONTROL_SHARE: Final = 0.05
+_MAX_CONTROLS: Final = 8
 _CONTROLS: Final = frozenset(map(chr, range(32))) - frozenset("\t\r\n\f\x0b\x1a\x1b\x1c\x1d\x1e\x1f")
 
 
@@ -45,7 +46,8 @@ def read_delimited(con: duckdb.DuckDBPyConnection, job: Job, spec: FormatSpec) -
         sample, is_whole = head.decode("utf-8", "ignore"), not stream.read(1)
     is_whole = is_whole and len(sample) <= SAMPLE_CHARS
     sample = sample[:SAMPLE_CHARS]
-    if sum(c in _CONTROLS or c == NUL_MARK for c in sample) > _MAX_CONTROL_SHARE * len(sample):
+    controls = sum(c in _CONTROLS or c == NUL_MARK for c in sample)
+    if controls > _MAX_CONTROLS and controls > _MAX_CONTROL_SHARE * len(sample):
         raise job.refuse("binary content, not text", "check the file: it may be damaged, or packed in a format that is not read")
     dialect = find_dialect(job, spec, sample, is_whole=is_whole, notes=notes)
     bad = BadRecords(job)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from ingestion.feeds.model import FormatSpec
 from ingestion.formats.flatten import Flat, NoSuchPath, TooDeep, decode, flatten, records, text, to_json
 from ingestion.formats.geometry import crs_of_geojson, locate
-from ingestion.formats.model import POSITION, Job, SourceTable, parquet_relation
+from ingestion.formats.model import POSITION, Job, SourceTable, parquet_relation, sql_name
 from ingestion.formats.staging import BadRecords
 from ingestion.formats.text_encoding import BROKEN, TextEncoding, Utf8Stream, find_encoding, shown
 
@@ -289,4 +289,6 @@ class _Staged:
             self.notes.append(f"the records' own fields hide those of what encloses them: {', '.join(sorted(self._hidden))}")
         if not self._paths:
             return f"(SELECT NULL::BIGINT AS {POSITION} WHERE false)", {}
-        return parquet_relation(self._paths), dict.fromkeys(self._names.values(), "VARCHAR")
+        # Named one by one: columns that appear late would otherwise follow the position.
+        chosen = ", ".join(sql_name(n) for n in (*self._names.values(), POSITION))
+        return f"(SELECT {chosen} FROM {parquet_relation(self._paths)})", dict.fromkeys(self._names.values(), "VARCHAR")

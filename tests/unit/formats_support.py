@@ -90,8 +90,7 @@ def workbook(path: Path, sheets: dict[str, list[list[Cell]]], first_row: int = 1
         )
         entries += f'<sheet name="{title}" sheetId="{index}" r:id="rId{index}"/>'
         links += (
-            f'<Relationship Id="rId{index}" Type="{ns}/officeDocument/2006/relationships/worksheet" '
-            f'Target="worksheets/sheet{index}.xml"/>'
+            f'<Relationship Id="rId{index}" Type="{ns}/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet{index}.xml"/>'
         )
     members["xl/workbook.xml"] = (
         f'<workbook xmlns="{ns}/spreadsheetml/2006/main" xmlns:r="{ns}/officeDocument/2006/relationships">'
