@@ -81,7 +81,7 @@ def land_file(
         personal: the personal lake.
         origin: what people are shown as its origin; the file's name if absent.
         cursor: where the source is to be resumed, committed with the rows.
-        force: land it even if the same file of the same feed was landed before (its rows are then duplicates).
+        force: land it even if the same file of the same feed was landed before (rows that are the latest of their key are then duplicates).
         limits: what the engine may use.
         bounds: how large a file may be.
         now: the clock.

@@ -28,7 +28,7 @@ def _instant(*, nullable: bool) -> dy.Datetime:
 
 
 def _text(*, nullable: bool = True) -> dy.String:
-    # 32 Ki characters: the longest free text seen in a citizen report is 9,000; past that a column is a document.
+    # 32 KiB of UTF-8: the longest free text seen in a citizen report is 9,000 characters; past that a column is a document.
     return dy.String(nullable=nullable, min_length=None if nullable else 1, max_length=32_768)
 
 

@@ -1,6 +1,6 @@
 """Keeping a lake small and quick: retention, flush, merge, expire, clean.
 
-Here: one pass of maintenance and its report. Not here: when it runs (`orchestration`).
+Here: one pass of maintenance and its report, and forgetting what no ledger line refers to. Not here: when it runs (`orchestration`).
 
 Snapshots that published views are pinned to are never expired: the view would break. Orphaned files (a writer killed
 between file and commit) are deleted only past a margin, so that a file being written now is not taken for one.
@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import duckdb
 
+from ingestion.lake import originals
 from ingestion.lake.address import LakeAddress
 from ingestion.lake.reader import PUBLISHED
 from ingestion.lake.session import ALIAS, MUTATE_LOCK, EngineLimits, advisory_lock, connect, identifier, literal
@@ -121,6 +122,34 @@ def forget_unlanded(personal: LakeAddress, lake: LakeAddress, *, margin: dt.time
         if count:
             con.execute(f"DELETE FROM {ALIAS}.raw.personal_record WHERE {gone}")
     return count
+
+
+def forget_originals(
+    lake: LakeAddress,
+    *,
+    retention: dict[str, dt.timedelta] | None = None,
+    margin: dt.timedelta = DEFAULT_ORPHAN_MARGIN,
+    now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+) -> list[str]:
+    """Remove the originals whose landing never committed or whose feed's retention has passed; return their keys.
+
+    Args:
+        lake: the main lake, whose ledger says which originals are in use.
+        retention: per feed, how long its rows are kept; a feed that is absent keeps its originals.
+        margin: younger files are left: their landing may be about to commit.
+        now: the clock.
+
+    Raises:
+        VigieError: the lake does not answer.
+    """
+    moment = now()
+    with connect(lake, read_only=True) as con:
+        used = con.execute(
+            f"SELECT original, feed, max(received_on) FROM {ALIAS}.raw.landing WHERE original IS NOT NULL GROUP BY ALL"
+        ).fetchall()
+    limits = {feed: (moment - kept).date() for feed, kept in (retention or {}).items()}
+    kept = {str(key) for key, feed, last in used if feed not in limits or last >= limits[feed]}
+    return originals.sweep(lake.originals_path, kept, older_than=moment - margin)
 
 
 def pinned_snapshots(con: duckdb.DuckDBPyConnection) -> list[int]:

@@ -1,16 +1,17 @@
 """The files as they were received, kept by digest beside the lake: what a rejected record is replayed from.
 
 Here: digests, compressed copies written while the rows are staged. Not here: which landing used which (`raw.landing`),
-retention (`maintain`). Readers never attach this folder: a file may hold personal columns.
+how long they are kept (`maintain`). Readers never attach this folder: a file may hold personal columns.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -34,12 +35,14 @@ def location(root: Path, feed: str, digest: str) -> Path:
 def keeping(root: Path, feed: str, path: Path, digest: str) -> Iterator[Callable[[], str]]:
     """Keep a compressed copy of `path` while the caller works; call the result to wait for it and get its key.
 
-    The copy appears under its final name only when it is whole. Keeping a file twice keeps one.
+    The copy appears under its final name only when it is whole. Keeping a file twice keeps one; when the caller fails, the
+    copy that was made for it is removed. The caller holds the feed's lock.
 
     Raises:
         OSError: the copy cannot be written (a full disk); it is raised when the result is called.
     """
     target = location(root, feed, digest)
+    was_there = target.exists()
     failure: list[BaseException] = []
 
     def copy() -> None:
@@ -59,8 +62,12 @@ def keeping(root: Path, feed: str, path: Path, digest: str) -> Iterator[Callable
 
     try:
         yield wait
-    finally:
+    except BaseException:
         thread.join()
+        if not was_there:
+            target.unlink(missing_ok=True)
+        raise
+    thread.join()
 
 
 def read(root: Path, key: str, to: Path) -> None:
@@ -72,6 +79,23 @@ def read(root: Path, key: str, to: Path) -> None:
     with pa.input_stream(str(root / key), compression="zstd") as source, to.open("wb") as out:
         while chunk := source.read(_CHUNK):
             out.write(chunk)
+
+
+def sweep(root: Path, kept: Collection[str], *, older_than: dt.datetime) -> list[str]:
+    """Remove the originals that are not among `kept`, and copies that were cut short; return the keys of what went.
+
+    Args:
+        root: the folder of the originals.
+        kept: the keys that landings still refer to.
+        older_than: younger files are left: their landing may be about to commit.
+    """
+    gone: list[str] = []
+    for path in sorted(root.rglob("*")):
+        key = str(path.relative_to(root))
+        if path.is_file() and key not in kept and path.stat().st_mtime < older_than.timestamp():
+            path.unlink(missing_ok=True)
+            gone.append(key)
+    return gone
 
 
 def _copy(path: Path, target: Path) -> None:

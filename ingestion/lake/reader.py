@@ -31,7 +31,9 @@ MAX_QUERY: Final = 100_000
 # Long enough for a full scan of a year (4 s), short enough that a mistake does not hold the machine.
 DEFAULT_TIMEOUT_S: Final = 60.0
 
-_FORBIDDEN_NODES: Final = (exp.Command, exp.DDL, exp.DML, exp.Into, exp.Parameter, exp.Placeholder, exp.Lock, exp.Pivot)
+_FORBIDDEN_NODES: Final = (
+    exp.Command, exp.DDL, exp.DML, exp.Into, exp.Parameter, exp.Placeholder, exp.Lock, exp.Pivot, exp.Describe, exp.Summarize,
+)  # fmt: skip
 # Functions that read something other than their arguments: files, settings, other databases, the environment.
 _FORBIDDEN_FUNCTIONS: Final = (
     "read_", "parquet_", "sniff_", "glob", "getenv", "current_setting", "set_config", "postgres_", "mysql_", "sqlite_", "ducklake_",
@@ -57,9 +59,13 @@ def check_query(sql: str, schemas: Sequence[str] = PUBLISHED) -> str:
     if len(sql) > MAX_QUERY:
         raise WrongUse(f"the query is longer than {MAX_QUERY} characters", remedy="build a dbt model for it")
     try:
-        statements = [s for s in sqlglot.parse(sql, dialect="duckdb") if s is not None]
+        return _checked(sql, schemas)
     except (sqlglot.errors.SqlglotError, RecursionError) as error:
         raise WrongUse(f"the query cannot be read: {str(error).splitlines()[0]}", remedy="write one SELECT, in DuckDB's SQL") from None
+
+
+def _checked(sql: str, schemas: Sequence[str]) -> str:
+    statements = [s for s in sqlglot.parse(sql, dialect="duckdb") if s is not None]
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise _refused("only one SELECT is allowed")
     query = statements[0]
@@ -103,9 +109,11 @@ def _check_tables(query: exp.Query, schemas: Sequence[str]) -> None:
             raise _refused("published tables are read as they stand, without AT")
         if table.catalog and table.catalog != ALIAS:
             raise _refused(f"{table.sql(dialect='duckdb')} is not a published table")
+        # A quoted path is a name too, and DuckDB would read the file: published tables and CTEs have plain names.
+        if not _PLAIN_NAME.fullmatch(table.name):
+            raise _refused(f"{table.sql(dialect='duckdb')} is not a table's name")
         if not table.db:
-            # A quoted path is a name too, and DuckDB would read the file: a CTE's name is a plain one.
-            if _PLAIN_NAME.fullmatch(table.name) and _is_cte(table):
+            if _is_cte(table):
                 continue
             raise _refused(f"{table.sql(dialect='duckdb')}: name the schema ({', '.join(schemas)})")
         if table.db not in schemas:
@@ -113,11 +121,23 @@ def _check_tables(query: exp.Query, schemas: Sequence[str]) -> None:
 
 
 def _is_cte(table: exp.Table) -> bool:
+    """Whether a bare name means a CTE where it stands: one of an enclosing query, defined before (itself, when recursive).
+
+    Out of its scope the same name would mean one of the engine's own views (`duckdb_views`, `sqlite_master`).
+    """
+    inside: exp.CTE | None = None
     node: exp.Expr | None = table
     while node is not None:
-        with_ = node.args.get("with_") or node.args.get("with")
-        if isinstance(with_, exp.With) and any(cte.alias_or_name.lower() == table.name.lower() for cte in with_.expressions):
-            return True
+        with_ = node.args.get("with_")
+        if isinstance(with_, exp.With):
+            visible = list(with_.expressions)
+            if inside is not None and any(cte is inside for cte in visible):
+                own = next(i for i, cte in enumerate(visible) if cte is inside)
+                visible = visible[: own + bool(with_.recursive)]
+            if any(cte.alias_or_name.lower() == table.name.lower() for cte in visible):
+                return True
+        if isinstance(node, exp.CTE):
+            inside = node
         node = node.parent
     return False
 

@@ -24,11 +24,12 @@ import duckdb
 from ingestion.contracts.canonical import Contract
 from ingestion.errors import VigieError
 from ingestion.lake.address import LakeAddress
-from ingestion.lake.session import ALIAS, COMMIT_LOCK, LOCK_SPACE, advisory_lock, attach, identifier, open_engine
+from ingestion.lake.session import ALIAS, COMMIT_LOCK, LOCK_SPACE, advisory_lock, attach, identifier
 
 ROWS: Final = "staged_rows"
 REJECTS: Final = "staged_rejects"
 PERSONAL: Final = "staged_personal"
+_PERSONAL_ALIAS: Final = "personal_lake"
 _FEED_LOCK_SPACE: Final = LOCK_SPACE + 1
 # History is searched for duplicates by runs of days; past this many runs one range over all of them costs less to plan.
 _MAX_DAY_RUNS: Final = 24
@@ -50,6 +51,11 @@ class Provenance:
     cursor: str | None = None
     contract_digest: str | None = None
     is_forced: bool = False
+
+    @property
+    def received_on(self) -> dt.date:
+        """The UTC day of reception, which partitions the raw tables."""
+        return self.received_at.astimezone(dt.UTC).date()
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,10 @@ def count_staged(con: duckdb.DuckDBPyConnection, contract: Contract, feed: str, 
 
 
 def _drop_repeats(con: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> None:
-    """Remove rows that repeat an earlier row of the same landing, key and content alike."""
+    """Remove rows that the same landing repeats further on, key and content alike.
+
+    The last of them is kept: what a source says last of a key must also stand last in the lake.
+    """
     con.execute(f"CREATE OR REPLACE TEMP TABLE removed_rows AS SELECT _position FROM {ROWS} LIMIT 0")
     listed = ", ".join(identifier(c) for c in columns)
     # A hash finds candidates in one light pass; only those are then compared in full.
@@ -153,12 +162,16 @@ def _drop_repeats(con: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Non
     _remove(
         con,
         f"SELECT rowid AS id FROM {ROWS} WHERE hash({listed}) IN (SELECT h FROM repeat_hash) "
-        f"QUALIFY row_number() OVER (PARTITION BY {listed} ORDER BY _position, rowid) > 1",
+        f"QUALIFY row_number() OVER (PARTITION BY {listed} ORDER BY _position DESC, rowid DESC) > 1",
     )
 
 
 def _drop_known(con: duckdb.DuckDBPyConnection, provenance: Provenance) -> None:
-    """Remove rows that the lake already holds for this feed, key and content alike."""
+    """Remove rows that the lake already holds for this feed, key and content alike.
+
+    One kind stays: a row that ends what this landing says of its key, states no revision, and was followed in the lake by
+    another content. The source went back (closed, then open again), and without that row the lake would not.
+    """
     contract = provenance.contract
     event = contract.event_time
     ranges = "true"
@@ -178,23 +191,40 @@ def _drop_known(con: duckdb.DuckDBPyConnection, provenance: Provenance) -> None:
     same_content = " AND ".join(
         f"s.{identifier(c)} IS NOT DISTINCT FROM r.{identifier(c)}" for c in contract.columns if c not in contract.key
     )
-    _remove(
-        con,
-        f"SELECT DISTINCT s.rowid AS id FROM {ROWS} AS s JOIN {table} AS r ON {same_key} WHERE {same_content} AND {known}",
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE known_rows AS "
+        f"SELECT s.rowid AS id, max({{'seq': r.landing_seq, 'position': r.position}}) AS stored_at FROM {ROWS} AS s "
+        f"JOIN {table} AS r ON {same_key} WHERE {same_content} AND {known} GROUP BY s.rowid",
         [provenance.feed],
     )
+    if event is not None and event not in contract.key:
+        known = "r.feed = ?"  # another revision of the key may be about another instant
+    stated = f"s.{identifier(contract.revision)} IS NULL AND " if contract.revision else ""
+    same_staged_key = " AND ".join(f"l.{identifier(c)} = s.{identifier(c)}" for c in contract.key)
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE returned_rows AS "
+        f"SELECT DISTINCT k.id FROM known_rows AS k JOIN {ROWS} AS s ON s.rowid = k.id JOIN {table} AS r ON {same_key} "
+        f"WHERE {stated}{known} AND {{'seq': r.landing_seq, 'position': r.position}} > k.stored_at",
+        [provenance.feed],
+    )
+    con.execute(
+        f"DELETE FROM returned_rows WHERE id IN (SELECT s.rowid FROM {ROWS} AS s JOIN {ROWS} AS l ON {same_staged_key} "
+        "WHERE s.rowid IN (SELECT id FROM returned_rows) AND (l._position, l.rowid) > (s._position, s.rowid))"
+    )
+    _remove(con, "SELECT id FROM known_rows WHERE id NOT IN (SELECT id FROM returned_rows)")
 
 
-def _remove(con: duckdb.DuckDBPyConnection, ids: str, parameters: Sequence[object] = ()) -> None:
-    con.execute(f"CREATE OR REPLACE TEMP TABLE removed_ids AS {ids}", list(parameters))
+def _remove(con: duckdb.DuckDBPyConnection, ids: str) -> None:
+    con.execute(f"CREATE OR REPLACE TEMP TABLE removed_ids AS {ids}")
     con.execute(f"INSERT INTO removed_rows SELECT _position FROM {ROWS} WHERE rowid IN (SELECT id FROM removed_ids)")
     con.execute(f"DELETE FROM {ROWS} WHERE rowid IN (SELECT id FROM removed_ids)")
 
 
 def _day_runs(con: duckdb.DuckDBPyConnection, event: str) -> list[tuple[dt.datetime, dt.datetime]]:
     """Return the days that staged rows are about, as contiguous [start, end) ranges: literals prune files, sub-queries do not."""
-    rows = con.execute(f"SELECT DISTINCT epoch({identifier(event)}) // 86400 AS day FROM {ROWS} ORDER BY day").fetchall()
-    days = [int(r[0]) for r in rows]
+    # floor: days before 1970 are negative, and a plain cast would round them towards zero, into the next day.
+    day_number = f"CAST(floor(epoch({identifier(event)}) / 86400) AS BIGINT)"
+    days = [int(r[0]) for r in con.execute(f"SELECT DISTINCT {day_number} AS day FROM {ROWS} ORDER BY day").fetchall()]
     if not days:
         return []
     runs: list[list[int]] = []
@@ -233,27 +263,21 @@ def _account(con: duckdb.DuckDBPyConnection, feed: str, origin: str, received: i
 
 def _store_personal(con: duckdb.DuckDBPyConnection, address: LakeAddress, provenance: Provenance) -> None:
     """Write the personal columns of the records about to be stored into the personal lake."""
-    payloads = con.execute(
-        f"SELECT _position, payload FROM {PERSONAL} WHERE payload IS NOT NULL AND _position IN (SELECT _position FROM {ROWS})"
-    ).to_arrow_table()
-    if payloads.num_rows == 0:
-        return
-    other = open_engine(address.extension_directory)
+    attach(con, address, alias=_PERSONAL_ALIAS)
     try:
-        attach(other, address)
-        other.register("payloads", payloads)
-        other.execute(
-            f"INSERT INTO {ALIAS}.raw.personal_record SELECT ?, ?, _position, payload, ?, CAST(? AS DATE) FROM payloads",
-            [provenance.feed, provenance.landing_id, provenance.received_at, provenance.received_at.date()],
+        con.execute(
+            f"INSERT INTO {_PERSONAL_ALIAS}.raw.personal_record SELECT ?, ?, _position, payload, ?, ? FROM {PERSONAL} "
+            f"WHERE payload IS NOT NULL AND _position IN (SELECT _position FROM {ROWS})",
+            [provenance.feed, provenance.landing_id, provenance.received_at, provenance.received_on],
         )
     finally:
-        other.close()
+        con.execute(f"DETACH {_PERSONAL_ALIAS}")
 
 
 def _insert(con: duckdb.DuckDBPyConnection, provenance: Provenance, counts: Landed) -> int:
     contract = provenance.contract
     seq = int(con.execute(f"SELECT coalesce(max(landing_seq), 0) + 1 FROM {ALIAS}.raw.landing").fetchall()[0][0])
-    received_at, received_on = provenance.received_at, provenance.received_at.astimezone(dt.UTC).date()
+    received_at, received_on = provenance.received_at, provenance.received_on
     columns = ", ".join(identifier(c) for c in contract.columns)
     con.execute(
         f"INSERT INTO {ALIAS}.raw.{identifier(contract.name)} ({columns}, feed, source, landing_seq, position, received_at, received_on) "

@@ -83,7 +83,7 @@ def date(expression: str, sql_type: str, *, formats: Sequence[str]) -> str:
     if not is_text(sql_type):
         return f"TRY_CAST({expression} AS DATE)"
     tried = [
-        f"TRY_CAST(TRY_CAST({expression} AS TIMESTAMP) AS DATE)"
+        f"CASE WHEN {_not_a_word(expression)} THEN TRY_CAST(TRY_CAST({expression} AS TIMESTAMP) AS DATE) END"
         if f in _ISO_FORMATS
         else f"CAST(try_strptime({expression}, {literal(f)}) AS DATE)"
         for f in formats or ("default",)
@@ -116,11 +116,12 @@ def _parsed(expression: str, pattern: str, zone: str) -> str:
     if pattern in _ISO_FORMATS:
         aware = f"TRY_CAST({expression} AS TIMESTAMPTZ)"
         if _is_utc(zone):
-            return aware
+            return f"CASE WHEN {_not_a_word(expression)} THEN {aware} END"
         # Past the date (ten characters), a Z or a sign can only be an offset.
         tail = f"substr({expression}, 11)"
         has_offset = f"(ends_with({expression}, 'Z') OR contains({tail}, '+') OR contains({tail}, '-'))"
-        return f"CASE WHEN {has_offset} THEN {aware} ELSE {_localised(f'TRY_CAST({expression} AS TIMESTAMP)', zone)} END"
+        naive = _localised(f"TRY_CAST({expression} AS TIMESTAMP)", zone)
+        return f"CASE WHEN {has_offset} THEN {aware} WHEN {_not_a_word(expression)} THEN {naive} END"
     naive = f"try_strptime({expression}, {literal(pattern)})"
     if "%z" in pattern:
         return f"timezone('UTC', CAST({naive} AS TIMESTAMP))"
@@ -132,6 +133,11 @@ def _localised(naive: str, zone: str) -> str:
         return f"timezone('UTC', {naive})"
     z = literal(zone)
     return f"CASE WHEN timezone({z}, timezone({z}, {naive})) = {naive} THEN timezone({z}, {naive}) END"
+
+
+def _not_a_word(expression: str) -> str:
+    """Return the test that keeps DuckDB from reading 'epoch' and 'infinity' as instants: digits and signs sort before letters."""
+    return f"{expression} < 'A'"
 
 
 def _is_utc(zone: str) -> bool:

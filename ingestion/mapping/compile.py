@@ -15,13 +15,14 @@ from typing import Final
 import dataframely as dy
 import duckdb
 
+from ingestion.contracts.canonical import Observation
 from ingestion.contracts.units import Conversion, to_canonical
 from ingestion.errors import WrongUse
 from ingestion.feeds.model import Feed, FieldSpec, MapTo, Measure
 from ingestion.lake.session import identifier, literal
 from ingestion.mapping import cells
 from ingestion.mapping.expressions import check_expression
-from ingestion.mapping.rules import Rule, contract_rules
+from ingestion.mapping.rules import Rule, column_rules, contract_rules
 
 # Canonical columns that the measures of a wide table fill.
 FROM_MEASURES: Final = frozenset({"property", "value", "value_text", "unit"})
@@ -278,7 +279,8 @@ def _measure_failure(spec: Measure, compiled: CompiledMeasure) -> str:
     """SQL text: why one measure of a record is set aside, or NULL. Bounds are in the source's unit's canonical form."""
     raw, value = identifier(spec.column), identifier(compiled.value)
     if spec.text:
-        return "NULL"
+        rules = column_rules("value_text", Observation.columns()["value_text"], value)
+        return _case((r.violated, literal(r.reason)) for r in rules)
     cases = [(f"{raw} IS NOT NULL AND {value} IS NULL", literal("not_a_number")), (f"NOT isfinite({value})", literal("not_finite"))]
     if spec.minimum is not None:
         cases.append((f"{value} < {spec.minimum!r}", literal("out_of_range")))

@@ -52,7 +52,8 @@ def column_rules(name: str, column: dy.Column, q: str) -> list[Rule]:
     match column:
         case dy.String():
             if column.max_length is not None:
-                add("too_long", f"length({q}) > {column.max_length}", f"… is longer than {column.max_length} characters")
+                # Bytes, as dataframely counts.
+                add("too_long", f"strlen({q}) > {column.max_length}", f"… is longer than {column.max_length} bytes")
         case dy.Enum():
             allowed = ", ".join(literal(c) for c in column.categories)
             add("unknown_value", f"{q} NOT IN ({allowed})", f" is none of {', '.join(column.categories)}")
@@ -100,7 +101,7 @@ def contract_rules(
     for name, column in contract.schema.columns().items():
         if name in skip:
             continue
-        if not column.nullable and name not in contract.defaults:
+        if not column.nullable:  # a column that is not mapped holds its default; one that is must hold something in every row
             rules.append(missing_rule(name, refer(name)))
         if name in mapped:
             rules += column_rules(name, column, refer(name))
