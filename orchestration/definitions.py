@@ -3,7 +3,6 @@
 Here: putting the pieces together. Not here: any piece. Tests call `build_defs` with their own resources; nothing is patched.
 """
 
-from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -51,13 +50,7 @@ def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definit
     )
 
 
-def __getattr__(name: str) -> Any:
-    # Dagster asks this module for `defs`; importing it alone must not read an instance.
-    if name == "defs":
-        return build_defs()
-    raise AttributeError(name)
-
-
-def module_path() -> Path:
-    """Where this module is, for Dagster's command line."""
-    return Path(__file__)
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return the definitions of the environment's instance; Dagster calls it, importing this module reads nothing."""
+    return build_defs()

@@ -196,8 +196,7 @@ class Settings(BaseSettings):
     @property
     def dagster_url(self) -> SecretStr:
         """Address of Dagster's storage."""
-        # The driver is named: SQLAlchemy 2.1 takes psycopg 3 by default, in which Dagster's NOTIFY is a syntax error.
-        return SecretStr(self.database_url(DAGSTER_DATABASE).replace("postgresql://", "postgresql+psycopg2://", 1))
+        return SecretStr(self.database_url(DAGSTER_DATABASE))
 
     @property
     def app_url(self) -> SecretStr:
@@ -259,7 +258,8 @@ class Settings(BaseSettings):
         return {
             "VIGIE_HOME": str(self.home),
             "DAGSTER_HOME": str(self.dagster_home),
-            "DAGSTER_POSTGRES_URL": self.dagster_url.get_secret_value(),
+            # The driver is named: SQLAlchemy 2.1 takes psycopg 3 by default, in which Dagster's NOTIFY is a syntax error.
+            "DAGSTER_POSTGRES_URL": self.dagster_url.get_secret_value().replace("postgresql://", "postgresql+psycopg2://", 1),
             "DAGSTER_DISABLE_TELEMETRY": "true",
             "DBT_TARGET_PATH": str(self.dbt_target_path),
             "DBT_LOG_PATH": str(self.dbt_log_path),
