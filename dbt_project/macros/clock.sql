@@ -3,15 +3,15 @@
   core__calendar_day row of the instant's local day. NULL outside the calendar: a duration is then unknown, not zero.
 #}
 {% macro contract_clock(instant, day) -%}
-    {{ day }}.contract_seconds_before + case
+    ({{ day }}.contract_seconds_before + case
         when {{ day }}.opens_at is null then 0
         else greatest(0, least({{ seconds_between(day ~ '.opens_at', instant) }}, {{ day }}.contract_seconds))
-    end
+    end)
 {%- endmacro %}
 
 {# Seconds from one instant to another, as a DOUBLE; negative when they are out of order. #}
 {% macro seconds_between(first, last) -%}
-    (epoch_us({{ last }}) - epoch_us({{ first }})) / 1000000.0
+    ((epoch_us({{ last }}) - epoch_us({{ first }})) / 1000000.0)
 {%- endmacro %}
 
 {# The instant at which what is open is judged: var as_of, else the start of the run. #}

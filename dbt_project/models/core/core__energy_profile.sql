@@ -50,7 +50,7 @@ hourly as (
         hour_at,
         fsum(
             energy_wh * {{ overlap_seconds('start_at', 'end_at', 'hour_at', 'hour_at + interval 1 hour') }}
-            / ({{ seconds_between('start_at', 'end_at') }})
+            / {{ seconds_between('start_at', 'end_at') }}
         ) as energy_wh,
         fsum({{ overlap_seconds('start_at', 'end_at', 'hour_at', 'hour_at + interval 1 hour') }}) as measured_seconds
     from spread

@@ -182,6 +182,7 @@ evidence as (
 select
     -- The same inputs give the same id on every build.
     md5(concat_ws('|', place_key, kind, fault_type, episode_origin, epoch_us(episode_started_at))) as episode_id,
+    episode_started_at,
     evidence_kind,
     evidence_key,
     feed,
