@@ -8,6 +8,7 @@ redirection says: the secret goes with them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ from ingestion.formats.flatten import decode, to_json
 if TYPE_CHECKING:
     from requests.auth import AuthBase
 
+# It writes each request with its parameters, and a key may be one of them.
+_CONNECTION_LOG = logging.getLogger("urllib3.connectionpool")
 _REMEDY = "open the address by hand with the same secret; if it answers, look at connector.params and paginator"
 
 
@@ -64,6 +67,8 @@ def fetch_rest(connector: RestConnector, secrets: Secrets, workdir: Path, cursor
         config=RuntimeConfiguration(),
     )
     target = workdir / "fetched-00000.ndjson"
+    hide = _HideQuery()
+    _CONNECTION_LOG.addFilter(hide)
     count = 0
     try:
         with target.open("w", encoding="utf-8") as out:
@@ -77,6 +82,7 @@ def fetch_rest(connector: RestConnector, secrets: Secrets, workdir: Path, cursor
                     out.write(to_json(record) + "\n")
                     count += 1
     finally:
+        _CONNECTION_LOG.removeFilter(hide)
         client.session.close()
     if count:
         yield Fetched(target, origin, progress.cursor if progress else None)
@@ -124,6 +130,15 @@ def _pages(client: RESTClient, connector: RestConnector, params: dict[str, Any],
         raise FetchFailed(f"{origin}: the answer is not JSON ({type(error).__name__})", remedy=_REMEDY) from None
     except PaginatorNotFound:
         raise FetchFailed(f"{origin}: how to ask for the next page is not known", remedy="state connector.paginator") from None
+
+
+class _HideQuery(logging.Filter):
+    """Leaves the parameters of addresses out of log records."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(a.partition("?")[0] if isinstance(a, str) else a for a in record.args)
+        return True
 
 
 def _reason(error: requests.HTTPError) -> str:

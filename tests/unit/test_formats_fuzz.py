@@ -61,7 +61,7 @@ _RECORDS = st.lists(
 
 @_SETTINGS
 @given(records=_RECORDS, as_lines=st.booleans())
-def test_any_flat_json_reads_back(records: list[dict[str, object]], as_lines: bool) -> None:  # noqa: FBT001
+def test_any_flat_json_reads_back(records: list[dict[str, object]], as_lines: bool) -> None:
     documents = [json.dumps(r) for r in records]
     content = "\n".join(documents) if as_lines else f"[{','.join(documents)}]"
     with tempfile.TemporaryDirectory() as folder:

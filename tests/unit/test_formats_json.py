@@ -110,14 +110,17 @@ def test_names_that_differ_by_case_stay_apart(tmp_path: Path) -> None:
         (b'[{"a": 1}, {"a"', "not JSON, or cut"),
         (b'{"a": NaN}', "not JSON"),
         (b"[" * 5000 + b"]" * 5000, "nested deeper"),
-        (b'{"a":' * 80 + b"1" + b"}" * 80, "nested deeper"),
     ],
 )
 def test_what_is_no_json_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     with pytest.raises(BadFile, match=said):
-        (table,) = opened(tmp_path, content, "source.json")
-        if bad(table):  # a record may be too deep where its document is not
-            raise BadFile(bad(table)[0][1].replace("too_deep", "nested deeper"))
+        opened(tmp_path, content, "source.json")
+
+
+def test_a_record_that_is_too_deep_costs_itself(tmp_path: Path) -> None:
+    (table,) = opened(tmp_path, b'[{"a": 1}, ' + b'{"a":' * 80 + b"1" + b"}" * 80 + b"]", "source.json")
+    assert rows(table) == [("1", 1)]
+    assert [(p, r) for p, r, _ in bad(table)] == [(2, "too_deep")]
 
 
 def test_a_path_that_leads_nowhere_names_what_there_is(tmp_path: Path) -> None:
