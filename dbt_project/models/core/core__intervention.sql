@@ -37,7 +37,7 @@ ruled as (
         arg_min(fault_type, rule_order) as fault_type,
         arg_min(struct_pack(asset_type := asset_type), rule_order).asset_type as asset_type
     from {{ source('raw', 'feed_fault_rule') }}
-    where '' like category_like and '' like subcategory_like
+    where '' like category_like escape '\' and '' like subcategory_like escape '\'
     group by feed
 )
 
