@@ -82,8 +82,8 @@ ruled as (
     inner join {{ source('raw', 'feed_fault_rule') }} as rule
         on
             touched.feed = rule.feed
-            and lower(coalesce(touched.category, '')) like rule.category_like escape '\' escape '\'
-            and lower(coalesce(touched.subcategory, '')) like rule.subcategory_like escape '\' escape '\'
+            and lower(coalesce(touched.category, '')) like rule.category_like escape '\'
+            and lower(coalesce(touched.subcategory, '')) like rule.subcategory_like escape '\'
     group by touched.feed, touched.report_ref
 )
 
