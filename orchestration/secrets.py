@@ -123,9 +123,7 @@ def check_mode(path: Path) -> None:
     """
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        raise VigieError(
-            f"{path} can be read by others (mode {mode:o})", remedy=f"chmod 600 {path}, then change the secrets it held"
-        )
+        raise VigieError(f"{path} can be read by others (mode {mode:o})", remedy=f"chmod 600 {path}, then change the secrets it held")
 
 
 def _add(path: Path, names: list[str]) -> None:
@@ -133,9 +131,7 @@ def _add(path: Path, names: list[str]) -> None:
     lines = "".join(f"{_generated_line(name)}\n" for name in names)
     header = re.search(r"(?m)^\[instance\][^\n]*\n", text)
     if header is None:
-        raise VigieError(
-            f"{path} has no [instance] table", remedy="restore the file from a backup: the databases need its passwords"
-        )
+        raise VigieError(f"{path} has no [instance] table", remedy="restore the file from a backup: the databases need its passwords")
     _draft(path.parent, text[: header.end()] + lines + text[header.end() :]).replace(path)
 
 
@@ -158,9 +154,7 @@ def _parse(path: Path) -> dict[str, object]:
         document: dict[str, object] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         # The parser's message gives a line and a column, never the text that stands there.
-        raise VigieError(
-            f"{path} is not valid TOML: {error}", remedy="mend the line, or restore the file from a backup"
-        ) from None
+        raise VigieError(f"{path} is not valid TOML: {error}", remedy="mend the line, or restore the file from a backup") from None
     unknown = sorted(set(document) - {"instance", "feeds"})
     if unknown:
         raise VigieError(f"{path}: unknown table or key {unknown[0]!r}", remedy="secrets of feeds go under [feeds]")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterable
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -39,12 +40,17 @@ def up(
     common.say(f"home {settings.home}, profile {settings.profile}")
     _interrupt_on(signal.SIGTERM, signal.SIGHUP)
     started = supervisor.up(settings, common.say)
-    if started.process is None:
-        common.say("this instance runs already")
-    _print_services(supervisor.status(started.settings))
-    print(f"Home {started.settings.home}, logs in {started.settings.logs_path}", flush=True)
-    if started.process is not None and not detach:
-        _stay(started, started.process)
+    try:
+        if started.process is None:
+            common.say("this instance runs already")
+        _print_services(supervisor.status(started.settings))
+        print(f"Home {started.settings.home}, logs in {started.settings.logs_path}", flush=True)
+        if started.process is not None and not detach:
+            _stay(started.process)
+    except KeyboardInterrupt:
+        if started.process is None:
+            raise
+        _stop(started)
 
 
 def down() -> None:
@@ -108,21 +114,23 @@ def _settings_to_start() -> Settings:
     return Settings.load(home) if os.environ.get("VIGIE_PROFILE") == "server" else create_local(home)
 
 
-def _stay(started: Started, supervisor_process: subprocess.Popen[bytes]) -> None:
-    """Stay until interrupted (and stop everything), or until another command stops the instance."""
+def _stay(process: subprocess.Popen[bytes]) -> None:
+    """Stay until another command stops the instance, or the supervisor ends otherwise."""
     common.say("running; Ctrl-C stops it")
-    try:
-        code = supervisor_process.wait()
-    except KeyboardInterrupt:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # stopping takes seconds: impatience must not leave processes behind
-        common.say("stopping")
-        supervisor.down(started.settings, common.say)
-        common.say("stopped")
-        return
+    # A blocking wait loses a signal that comes just before it; a process that sleeps half a second at a time does not.
+    while (code := process.poll()) is None:
+        time.sleep(0.5)
     if code != 0:
         raise VigieError(f"the supervisor ended unexpectedly (exit {code})", remedy="vigie down clears what it left; then vigie up")
     common.say("stopped by another command")
+
+
+def _stop(started: Started) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # stopping takes seconds: impatience must not leave processes behind
+    common.say("stopping")
+    supervisor.down(started.settings, common.say)
+    common.say("stopped")
 
 
 def _interrupt_on(*numbers: signal.Signals) -> None:
@@ -130,7 +138,8 @@ def _interrupt_on(*numbers: signal.Signals) -> None:
         raise KeyboardInterrupt
 
     for number in numbers:
-        signal.signal(number, interrupt)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # started with nohup: a closed terminal must not stop it
+            signal.signal(number, interrupt)
 
 
 def _print_services(services: Iterable[ServiceStatus]) -> None:

@@ -61,14 +61,15 @@ def end(processes: Iterable[psutil.Process], *, first: signal.Signals = signal.S
 def _wait(listed: list[psutil.Process], patience_s: float) -> list[psutil.Process]:
     """Return the processes that are still alive after `patience_s`; one that only waits to be reaped is not."""
     deadline = time.monotonic() + patience_s
-    while alive := [process for process in listed if _is_alive(process)]:
+    while alive := [process for process in listed if is_alive(process)]:
         if time.monotonic() > deadline:
             break
         time.sleep(0.02)
     return alive
 
 
-def _is_alive(process: psutil.Process) -> bool:
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process still runs; one that ended and only waits for its parent to notice does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
