@@ -114,18 +114,24 @@ def instant(expression: str, sql_type: str, *, zone: str, formats: Sequence[str]
 
 def _parsed(expression: str, pattern: str, zone: str) -> str:
     if pattern in _ISO_FORMATS:
-        aware = f"TRY_CAST({expression} AS TIMESTAMPTZ)"
+        aware = _aware(expression)
         if _is_utc(zone):
             return f"CASE WHEN {_not_a_word(expression)} THEN {aware} END"
-        # Past the date (ten characters), a Z or a sign can only be an offset.
+        # Past the date (ten characters), a sign can only be an offset; a letter at the end, a Z or the name of a zone.
         tail = f"substr({expression}, 11)"
-        has_offset = f"(ends_with({expression}, 'Z') OR contains({tail}, '+') OR contains({tail}, '-'))"
+        has_offset = f"(right({expression}, 1) >= 'A' OR contains({tail}, '+') OR contains({tail}, '-'))"
         naive = _localised(f"TRY_CAST({expression} AS TIMESTAMP)", zone)
-        return f"CASE WHEN {has_offset} THEN {aware} WHEN {_not_a_word(expression)} THEN {naive} END"
+        return f"CASE WHEN NOT {_not_a_word(expression)} THEN NULL WHEN {has_offset} THEN {aware} ELSE {naive} END"
     naive = f"try_strptime({expression}, {literal(pattern)})"
-    if "%z" in pattern:
+    if "%z" in pattern or "%Z" in pattern:
         return f"timezone('UTC', CAST({naive} AS TIMESTAMP))"
     return _localised(naive, zone)
+
+
+def _aware(expression: str) -> str:
+    """Read a time that says its offset; ISO 8601 allows it to end with the minute (`12:00Z`), which DuckDB does not read."""
+    to_seconds = rf"regexp_replace({expression}, '^(.{{10}}[T ]\d\d:\d\d)(Z|[-+][0-9:]+)$', '\1:00\2')"
+    return f"coalesce(TRY_CAST({expression} AS TIMESTAMPTZ), TRY_CAST({to_seconds} AS TIMESTAMPTZ))"
 
 
 def _localised(naive: str, zone: str) -> str:

@@ -151,6 +151,13 @@ def _utc(*parts: int) -> dt.datetime:
         ("2024-07-01T12:00:00-05:00", "UTC", [], _utc(2024, 7, 1, 17)),
         ("2024-07-01 12:00:00", "UTC", [], _utc(2024, 7, 1, 12)),
         ("2024-07-01T12:00:00.250Z", "UTC", [], _utc(2024, 7, 1, 12, 0, 0, 250_000)),
+        ("2024-07-01T12:00Z", "Europe/Paris", [], _utc(2024, 7, 1, 12)),  # to the minute
+        ("2024-07-01 12:00+02:00", "UTC", [], _utc(2024, 7, 1, 10)),
+        ("2024-07-01 12:00", "Europe/Paris", [], _utc(2024, 7, 1, 10)),
+        ("2024-07-01 12:00:00 UTC", "Europe/Paris", [], _utc(2024, 7, 1, 12)),  # the name of a zone is not left out
+        ("2024-07-01 12:00:00 nowhere", "Europe/Paris", [], None),
+        ("2024-07-01 12:00:00 UTC", "Europe/Paris", ["%Y-%m-%d %H:%M:%S %Z"], _utc(2024, 7, 1, 12)),
+        ("2024-07-01 12:00:00 America/New_York", "Europe/Paris", ["%Y-%m-%d %H:%M:%S %Z"], _utc(2024, 7, 1, 16)),
         ("2024-03-31 02:30:00", "Europe/Paris", [], None),  # that hour did not exist
         ("2024-03-31 01:59:59", "Europe/Paris", [], _utc(2024, 3, 31, 0, 59, 59)),
         ("2024-03-31 03:00:00", "Europe/Paris", [], _utc(2024, 3, 31, 1)),
