@@ -34,6 +34,7 @@ class Bounds:
         max_cell_chars: one cell: 1 Mi holds the geometry of a commune to the metre.
         max_json_bytes: one JSON document, which is decoded in memory (about five times its size): 256 MiB keeps the
             whole under 2 GiB. NDJSON is read line by line and not concerned.
+        max_workbook_bytes: a workbook unpacked, which is decoded in memory: 512 MiB is a million rows of ten columns.
         max_json_depth: nesting of a JSON document. Real ones stay under 12.
         seconds: time to open one file.
     """
@@ -47,6 +48,7 @@ class Bounds:
     max_record_bytes: int = 4 * MIB
     max_cell_chars: int = MIB
     max_json_bytes: int = 256 * MIB
+    max_workbook_bytes: int = 512 * MIB
     max_json_depth: int = 64
     seconds: float = 900.0
 

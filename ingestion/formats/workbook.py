@@ -5,6 +5,9 @@ Here: choosing the sheet, finding the header, dates in ISO form. Not here: what 
 
 from __future__ import annotations
 
+import zipfile
+from dataclasses import replace
+
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,8 +28,11 @@ def read_workbook(con: duckdb.DuckDBPyConnection, job: Job, spec: FormatSpec) ->
     Raises:
         BadFile: damaged or encrypted, no such sheet, no header, over a bound.
     """
-    if job.path.open("rb").read(2) == b"PK":
-        Archive(job).check()
+    bounds = replace(job.bounds, max_expanded_bytes=min(job.bounds.max_expanded_bytes, job.bounds.max_workbook_bytes))
+    if zipfile.is_zipfile(job.path):
+        Archive(replace(job, bounds=bounds)).check()
+    elif job.path.stat().st_size > bounds.max_expanded_bytes:
+        raise job.refuse(f"a workbook of more than {bounds.max_expanded_bytes} bytes", "export it as CSV")
     notes: list[str] = []
     table = _sheet(job, spec, notes)
     header_row = spec.header_row or _find_header(job, table)

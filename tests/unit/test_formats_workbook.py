@@ -61,6 +61,6 @@ def test_empty_and_over_bounds_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="columns"):
         opened(tmp_path, workbook(tmp_path / "w", {"F": [["a", "b", "c"]]}), "source.xlsx", bounds=Bounds(max_columns=2))
     with pytest.raises(BadFile, match="unpacks to more than"):
-        opened(tmp_path, workbook(tmp_path / "w", {"F": [["a", "b", "c"]]}), "source.xlsx", bounds=Bounds(max_expanded_bytes=100))
+        opened(tmp_path, workbook(tmp_path / "w", {"F": [["a", "b", "c"]]}), "source.xlsx", bounds=Bounds(max_workbook_bytes=100))
     with pytest.raises(BadFile, match="not a readable workbook"):
         opened(tmp_path, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 2000, "source.xls")
