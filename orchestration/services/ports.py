@@ -9,6 +9,7 @@ import json
 import os
 import random
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -34,6 +35,16 @@ def is_free(port: int) -> bool:
             probe.bind((LOOPBACK, port))
         except OSError:
             return False
+    return True
+
+
+def becomes_free(port: int, timeout_s: float = 5.0) -> bool:
+    """Whether a server could listen on this port, now or as soon as the children of a killed server have noticed its death."""
+    deadline = time.monotonic() + timeout_s
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
     return True
 
 

@@ -111,18 +111,26 @@ def wait_until_ready(settings: Settings) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while (found := databases.answer(settings))[0] != "yes":
         if time.monotonic() > deadline:
-            raise VigieError(
-                f"PostgreSQL does not answer on port {settings.postgres_port} after {START_TIMEOUT_S:.0f} s: {found[1]}",
-                remedy=f"read {settings.logs_path / 'postgres.log'}; vigie doctor --home {settings.home}",
-            )
+            raise _silent(settings, found[1])
         time.sleep(_POLL_S)
 
 
+def _silent(settings: Settings, why: str) -> VigieError:
+    return VigieError(
+        f"PostgreSQL does not answer on port {settings.postgres_port} after {START_TIMEOUT_S:.0f} s: {why}",
+        remedy=f"read {settings.logs_path / 'postgres.log'}; vigie doctor --home {settings.home}",
+    )
+
+
 def _start(settings: Settings) -> None:
-    if postgres_cluster.postmaster(settings) is not None:
-        wait_until_ready(settings)  # another command's, or left by a killed one
-        return
-    if not ports.is_free(settings.postgres_port):
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while postgres_cluster.postmaster(settings) is not None:  # another command's, left by a killed one, or about to end
+        if databases.answer(settings)[0] == "yes":
+            return
+        if time.monotonic() > deadline:
+            raise _silent(settings, databases.answer(settings)[1])
+        time.sleep(_POLL_S)
+    if not ports.becomes_free(settings.postgres_port):
         raise VigieError(
             f"something else listens on port {settings.postgres_port}, which is this instance's PostgreSQL's",
             remedy="`vigie up` chooses another port, unless it is fixed by postgres_port; or stop what listens there",

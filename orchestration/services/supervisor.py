@@ -193,7 +193,7 @@ def _wait_for_launch(settings: Settings, process: subprocess.Popen[bytes]) -> No
 def _with_free_ports(settings: Settings) -> Settings:
     """Return the settings with ports that are free: those that something else has taken are chosen anew."""
     wanted = {name: int(getattr(settings, f"{name}_port")) for name in LOCAL_PORTS}
-    taken = {name for name, port in wanted.items() if not ports.is_free(port)}
+    taken = {name for name, port in wanted.items() if not ports.becomes_free(port)}
     kept = ports.read(settings.home)
     for name in taken:
         if kept.get(name) != wanted[name]:
