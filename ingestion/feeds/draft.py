@@ -18,7 +18,7 @@ from ingestion.contracts.canonical import CONTRACTS
 from ingestion.errors import BadFile, VigieError, WrongUse
 from ingestion.feeds.draft_mapping import Suggestion, suggest
 from ingestion.feeds.draft_names import domain_of, is_address, is_free_text, personal_reason, slug
-from ingestion.feeds.draft_values import Profile, profile
+from ingestion.feeds.draft_values import Profile, exchanged, profile
 from ingestion.feeds.draft_write import Content, render
 from ingestion.feeds.model import FormatSpec, Territory
 from ingestion.formats import Bounds, SourceTable, open_sources
@@ -187,7 +187,19 @@ def _profiles(con: duckdb.DuckDBPyConnection, table: SourceTable) -> list[Profil
             described.filled, described.distinct = (int(n) for n in total or (0, 0))
         found.append(described)
     con.execute("DROP TABLE drafted")
+    _settle(found)
     return found
+
+
+def _settle(profiles: list[Profile]) -> None:
+    """Read dates that could be read both ways as the file's other dates, where those leave no doubt."""
+    sure = {f for p in profiles if p.is_instant and not p.is_ambiguous for f in p.formats}
+    for p in profiles:
+        if p.is_ambiguous and len(p.formats) == 1:
+            turned = exchanged(p.formats[0])
+            if turned in sure and p.formats[0] not in sure:
+                p.formats = [turned]
+            p.is_ambiguous = p.formats[0] not in sure
 
 
 def _format(table: SourceTable) -> dict[str, str | int]:

@@ -242,11 +242,12 @@ def _dates(result: Profile, values: list[str]) -> None:
         return
     result.formats = chosen
     result.type = "datetime" if any("%H" in p or "%I" in p for p in chosen) else "date"
-    exchanged = [_exchanged(p) for p in chosen]
-    result.is_ambiguous = any(e in reads and len(reads[e]) == len(reads[p]) for p, e in zip(chosen, exchanged, strict=True) if e != p)
+    turned = [(p, exchanged(p)) for p in chosen]
+    result.is_ambiguous = any(e in reads and len(reads[e]) == len(reads[p]) for p, e in turned if e != p)
 
 
-def _exchanged(pattern: str) -> str:
+def exchanged(pattern: str) -> str:
+    """Return a pattern with day and month exchanged; itself where the year comes first."""
     return pattern.translate(str.maketrans("dm", "md")) if not pattern.startswith("%Y") else pattern
 
 

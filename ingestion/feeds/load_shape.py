@@ -148,8 +148,8 @@ def _written_path(detail: ErrorDetails, data: Any) -> KeyPath:
     location = detail["loc"]
     for i, part in enumerate(location):
         is_last = i == len(location) - 1
-        if (isinstance(here, dict) and part in here) or (isinstance(here, list) and isinstance(part, int) and part < len(here)):
-            here = here[part]
+        if _at(here, (part,)) is not None or (isinstance(here, dict) and part in here):
+            here = _at(here, (part,))
         elif not (is_last and detail["type"] == "missing" and isinstance(here, dict)):
             continue
         path.append(part)
@@ -241,7 +241,6 @@ def _mend(data: Any, path: KeyPath, touched: set[KeyPath]) -> None:
     """Patch one fault: put a stand-in, or take the smallest optional part out. Places in lists keep their numbers."""
     if not path:
         return
-    was_touched = path in touched
     touched.add(path)
     block = _STAND_IN.get(str(path[0]))
     if len(path) == 1 and block is not None:
@@ -250,15 +249,14 @@ def _mend(data: Any, path: KeyPath, touched: set[KeyPath]) -> None:
     if isinstance(block, dict) and len(path) == 2 and path[1] in block:  # noqa: PLR2004 - territory.latitude
         data[path[0]][path[1]] = block[str(path[1])]
         return
-    here = _at(data, path[:-1])
-    if isinstance(here, dict) and path[-1] in here and here[path[-1]] != FILLER:
-        del here[path[-1]]
-    elif (isinstance(here, dict) and not was_touched) or (isinstance(here, list) and isinstance(path[-1], int) and not was_touched):
-        here[path[-1]] = FILLER
-    elif isinstance(here, dict) and path[-1] not in here and _at(data, path[:-2]) is not None and (*path, "") not in touched:
-        touched.add((*path, ""))
-        here[path[-1]] = FILLER
-    elif len(path) > 1:
+    here, key = _at(data, path[:-1]), path[-1]
+    if isinstance(here, dict) and key not in here:
+        here[key] = FILLER  # it is required
+    elif isinstance(here, dict) and here[key] != FILLER:
+        del here[key]
+    elif isinstance(here, list) and isinstance(key, int) and here[key] != FILLER:
+        here[key] = FILLER
+    else:  # not even a filler will do: what holds it goes
         _mend(data, path[:-1], touched)
 
 

@@ -76,7 +76,9 @@ def read_document(path: Path) -> Document:
     except UnicodeDecodeError as error:
         raise refuse("is not UTF-8 text", "save it as UTF-8", content[: error.start].count(b"\n") + 1) from None
     try:
-        nodes = list(YAML(pure=True).compose_all(text))
+        yaml = YAML(pure=True)
+        yaml.composer.warn_double_anchors = False  # the warning would print the line, and whatever stands in it
+        nodes = list(yaml.compose_all(text))
     except MarkedYAMLError as error:
         # A quote that is never closed is found missing at the end of the file: what matters is where it opens.
         ends = "end of stream" in str(error.problem)

@@ -7,12 +7,13 @@ the parts of a contract (`model`, `model_connector`), rules between two keys (`l
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 import zoneinfo
 from typing import Annotated, Any, Final
 
 import holidays
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from ingestion.contracts.units import is_known
 
@@ -20,15 +21,25 @@ from ingestion.contracts.units import is_known
 _DURATION: Final = re.compile(r"-?P(?=[\dT])(\d+W)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
 
 
+@functools.cache
+def _zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())  # it walks a folder each time
+
+
+@functools.cache
+def _countries() -> dict[str, list[str]]:
+    return holidays.list_supported_countries()  # it imports each country's calendar
+
+
 def _zone(name: str) -> str:
-    if name not in zoneinfo.available_timezones():
+    if name not in _zones():
         raise ValueError(f"{name!r} is not an IANA time zone (for instance Europe/Paris, UTC)")
     return name
 
 
 def _holidays(code: str) -> str:
     country, _, subdivision = code.partition("-")
-    supported = holidays.list_supported_countries()
+    supported = _countries()
     if country not in supported:
         raise ValueError(f"{code!r}: {country!r} is not a country whose public holidays are known (for instance FR, FR-57, US-CA)")
     if subdivision and subdivision not in supported[country]:
@@ -56,10 +67,17 @@ def _iso_duration(value: Any) -> Any:
     return value
 
 
+def _duration_text(value: dt.timedelta) -> str:
+    """Write a duration as this module reads it: pydantic would write 365 days as a year."""
+    length = abs(value)
+    seconds = f"{length.seconds}.{length.microseconds:06}" if length.microseconds else str(length.seconds)
+    return ("-" if value < dt.timedelta(0) else "") + f"P{length.days}D" + (f"T{seconds}S" if seconds != "0" else "")
+
+
 TimeZone = Annotated[str, AfterValidator(_zone)]
 HolidayCalendar = Annotated[str, AfterValidator(_holidays)]
 Unit = Annotated[str, AfterValidator(_unit)]
-Duration = Annotated[dt.timedelta, BeforeValidator(_iso_duration)]
+Duration = Annotated[dt.timedelta, BeforeValidator(_iso_duration), PlainSerializer(_duration_text, return_type=str, when_used="json")]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=63)]
 SecretName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
