@@ -25,6 +25,7 @@ from ingestion.formats.text_encoding import BROKEN, TextEncoding, Utf8Stream, fi
 # Records held before they are written: enough for Parquet to compress, little enough to hold.
 _CHUNK_RECORDS: Final = 20_000
 _NUL: Final = b"\\u0000"
+_LINE_SUFFIXES: Final = frozenset({".ndjson", ".jsonl"})
 _NOT_JSON: Final = "fetch it again; if each line is a document of its own, state format.type: ndjson"
 
 
@@ -37,19 +38,19 @@ def read_json(con: duckdb.DuckDBPyConnection, job: Job, spec: FormatSpec) -> Sou
     encoding = find_encoding(job, spec.encoding)
     notes = [encoding.note] if encoding.note else []
     staged = _Staged(job)
-    # GeoJSON also comes as lines (one feature each), so the lines come first.
-    if spec.type == "ndjson" or (spec.type != "json" and _is_lines(job, encoding)):
+    # Lines come first: what is two documents is no document, and GeoJSON comes as lines too (one feature each).
+    if spec.type == "ndjson" or _is_lines(job, encoding):
         kind = "ndjson"
         is_geojson = _stage_lines(job, spec, encoding, staged, notes)
         crs = spec.crs
     else:
         document = _document(job, encoding)
         is_geojson = spec.type in {"auto", "geojson"} and spec.records is None and _is_geojson(document)
-        if spec.type == "geojson" and not is_geojson:
-            raise job.refuse("not GeoJSON: there is no FeatureCollection at its top", "state format.type: json")
         kind = "geojson" if is_geojson else "json"
         crs = spec.crs or (crs_of_geojson(document) if is_geojson else None)
         _stage_document(job, spec, document, staged, notes)
+    if spec.type == "geojson" and not is_geojson:
+        raise job.refuse("not GeoJSON: there is no feature in it", "state format.type: json")
     relation, columns = staged.close()
     if is_geojson and columns:
         relation, columns = locate(con, job, relation, columns, crs, staged.bad)
@@ -135,17 +136,22 @@ def _lines(job: Job, encoding: TextEncoding) -> Iterator[bytes]:
 
 
 def _is_lines(job: Job, encoding: TextEncoding) -> bool:
-    """Whether the first line is a whole JSON value and another follows."""
+    """Whether the first line is a whole JSON value and another follows.
+
+    A single line is a document as well as a line; only then does the name decide (`.ndjson`, `.jsonl`).
+    """
     with io.BufferedReader(Utf8Stream(job.path, encoding)) as stream:
         line = b"\n"
         while line and not line.strip():
             line = stream.readline(job.bounds.max_record_bytes + 1)
-        if not line.endswith((b"\n", b"\r")) or len(line) > job.bounds.max_record_bytes:
+        if len(line) > job.bounds.max_record_bytes:
             return False
         try:
             value = decode(line)
         except (ValueError, RecursionError):
             return False
+        if job.suffix in _LINE_SUFFIXES:
+            return isinstance(value, dict | list)
         following = next((part for part in iter(lambda: stream.read(4096), b"") if part.strip()), b"")
         return isinstance(value, dict | list) and following.strip().startswith((b"{", b"["))
 
@@ -160,7 +166,7 @@ def _stage_lines(job: Job, spec: FormatSpec, encoding: TextEncoding, staged: _St
                 continue
             value = decode(line)
             if make is None:
-                make = _feature if spec.type != "ndjson" and _is_feature(value) else _plain
+                make = _feature if spec.type in {"auto", "geojson"} and _is_feature(value) else _plain
             for context, record in records(value, spec.records, job.bounds.max_json_depth):
                 staged.add(context, record, make)
             found_path = True

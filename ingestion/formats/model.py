@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ingestion.errors import BadFile
@@ -120,6 +120,11 @@ class Job:
     bounds: Bounds
     clock: Clock
     member: str | None = None
+
+    @property
+    def suffix(self) -> str:
+        """The suffix it is named with, gzip's left out: a hint, no more."""
+        return PurePosixPath(self.name.lower().removesuffix(".gz")).suffix
 
     def refuse(self, what: str, remedy: str | None = None) -> BadFile:
         """Return the error that refuses this file, to be raised by the caller."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 import duckdb
@@ -107,7 +107,7 @@ def _open_plain(con: duckdb.DuckDBPyConnection, job: Job, kind: Kind, spec: Form
         table = read_json(con, job, spec)
     else:
         table = read_delimited(con, job, spec)
-    suffix = PurePosixPath(job.member or job.path.name).suffix.lower().removesuffix(".gz")
+    suffix = job.suffix
     if suffix in _SUFFIXES and table.format not in _SUFFIXES[suffix]:
         table.notes.insert(0, f"read as {table.format} although named {suffix}")
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,23 @@ def test_bounds_refuse(tmp_path: Path) -> None:
         opened(tmp_path, b'[{"a": 12345}]', "source.json", bounds=Bounds(max_json_bytes=10))
     with pytest.raises(BadFile, match="more than 5 columns"):
         opened(tmp_path, json.dumps([{f"k{n}": n} for n in range(9)]).encode(), "source.json", bounds=Bounds(max_columns=5))
+
+
+def test_one_line_is_a_record_where_the_name_says_so(tmp_path: Path) -> None:
+    content = b'{"id": 1, "tags": [{"x": 1}, {"x": 2}]}\n'
+    for packed, name in ((content, "fetched-00000.ndjson"), (gzip.compress(content), "x.JSONL.gz")):
+        (line,) = opened(tmp_path, packed, name)
+        assert rows(line) == [("1", '[{"x":1},{"x":2}]', 1)]
+    (document,) = opened(tmp_path, content, "source.json")
+    assert rows(document) == [("1", "1", 1), ("1", "2", 2)]
+
+
+def test_lines_are_lines_even_if_the_contract_says_json(tmp_path: Path) -> None:
+    (table,) = opened(tmp_path, b'{"a": 1}\n{"a": 2}\n', "source.json", type="json")
+    assert rows(table) == [("1", 1), ("2", 2)]
+
+
+def test_geojson_is_held_against_the_content(tmp_path: Path) -> None:
+    for content in (b'{"a": 1}\n{"a": 2}\n', b'{"a": 1}'):
+        with pytest.raises(BadFile, match="not GeoJSON"):
+            opened(tmp_path, content, "source.json", type="geojson")
