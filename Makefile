@@ -1,0 +1,71 @@
+# Setting up, starting, testing. `make` alone lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Each worker of the suite runs whole instances: 0.5 GB and a core.
+PYTEST_ARGS ?= --numprocesses auto --maxprocesses 4
+
+.PHONY: help up down test lint format bench lock base dev
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 10
+
+up: base ## set up if needed, start an instance in the background, print its addresses
+	@$(BIN)/vigie up --detach
+
+down: ## stop the instance
+	@if [ -x $(BIN)/vigie ]; then $(BIN)/vigie down; else echo "nothing is set up here"; fi
+
+test: dev ## run every test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: dev ## check style, types, the boundaries between the rooms, the models' SQL
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint dbt_project/models
+
+format: dev ## format Python
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: dev ## measure, and write bench/RESULTS.md
+	$(BIN)/python -m bench
+
+# Versions and hashes, no registry address: pip uses the one this machine is configured for.
+UV_COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11
+
+lock: dev ## resolve the dependencies anew into requirements/*.lock
+	$(BIN)/$(UV_COMPILE) pyproject.toml --output-file requirements/base.lock
+	$(BIN)/$(UV_COMPILE) pyproject.toml --group dev --constraints requirements/base.lock --output-file requirements/dev.lock
+
+# What is installed is remembered by the lock's hash: a checkout that changes a lock installs again, a touched file does not.
+# The development environment holds the base one.
+define install
+	@wanted=$$(cat requirements/$(1).lock pyproject.toml | sha256sum | cut -c1-64); \
+	for done in $(2); do \
+	  if [ "$$(cat $(VENV)/.installed-$$done 2>/dev/null)" = "$$(cat requirements/$$done.lock pyproject.toml | sha256sum | cut -c1-64)" ]; then exit 0; fi; \
+	done; \
+	echo "installing the locked dependencies ($(1)); a minute or two the first time" >&2; \
+	rm -f $(VENV)/.installed-*; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements/$(1).lock; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
+	echo "$$wanted" > $(VENV)/.installed-$(1)
+endef
+
+base: $(BIN)/python
+	$(call install,base,base dev)
+
+dev: $(BIN)/python
+	$(call install,dev,dev)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "Vigie needs Python 3.11; $(PYTHON) is $$($(PYTHON) --version 2>&1). Install it, or: make PYTHON=/path/to/python3.11 up" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
