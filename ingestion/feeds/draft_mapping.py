@@ -234,7 +234,7 @@ class _Chooser:
             if place is None or p.name in self.used or not _fits(self.contract.name, column, p):
                 continue
             single_key = is_key and len(self.contract.key) == 1
-            if is_key and p.filled < p.rows * 0.95:  # a key that is missing is no key
+            if is_key and p.filled < p.rows / 2:  # a key that is missing is no key
                 continue
             if is_key and not single_key and p.is_unique and p.rows > _FEW:
                 continue  # what is observed comes back
@@ -247,6 +247,7 @@ class _Chooser:
             ranked.append(
                 (
                     (
+                        float(is_key and p.filled < p.rows * 0.95),
                         float(single_key and not p.is_unique),
                         float(is_coarse),
                         float(place),

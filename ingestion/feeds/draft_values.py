@@ -237,7 +237,8 @@ def _dates(result: Profile, values: list[str]) -> None:
         chosen.append(best)
         result.instants += [reads[best][v] for v in gain]
         left -= gain
-    if not chosen or len(left) > len(values) * 0.05:
+    # One date that cannot be does not make a column of dates a column of texts, however short the file.
+    if not chosen or len(left) > max(1, len(values) * 0.05) or len(left) > len(values) / 2:
         result.instants = []
         return
     result.formats = chosen

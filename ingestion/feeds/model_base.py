@@ -70,8 +70,12 @@ def _iso_duration(value: Any) -> Any:
 def _duration_text(value: dt.timedelta) -> str:
     """Write a duration as this module reads it: pydantic would write 365 days as a year."""
     length = abs(value)
-    seconds = f"{length.seconds}.{length.microseconds:06}" if length.microseconds else str(length.seconds)
-    return ("-" if value < dt.timedelta(0) else "") + f"P{length.days}D" + (f"T{seconds}S" if seconds != "0" else "")
+    hours, left = divmod(length.seconds, 3600)
+    minutes, seconds = divmod(left, 60)
+    last = f"{seconds}.{length.microseconds:06}" if length.microseconds else str(seconds)
+    day = f"{length.days}D" if length.days else ""
+    time = "".join(f"{n}{unit}" for n, unit in ((hours, "H"), (minutes, "M"), (last, "S")) if n not in {0, "0"})
+    return ("-" if value < dt.timedelta(0) else "") + f"P{day}" + (f"T{time}" if time else "" if day else "T0S")
 
 
 TimeZone = Annotated[str, AfterValidator(_zone)]

@@ -18,9 +18,11 @@ from ingestion.feeds.model import Feed
 
 # Names as sources write them: accents, blanks, quotes, YAML's own characters, numbers, reserved words.
 NAMES = st.one_of(
-    st.sampled_from(["no", "~", "true", "007", "1_000", "2024-01-31", "N° DEMANDE", "a: b", "# x", "it's", '"', "{x}", "&a", "*a", "%", "-", "null"]),
+    st.sampled_from(
+        ["no", "~", "true", "007", "1_000", "2024-01-31", "N° DEMANDE", "a: b", "# x", "it's", '"', "{x}", "&a", "*a", "%", "-", "null"]
+    ),
     st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1, max_size=12),
-).filter(lambda text: text.strip() not in {"TO COMPLETE", "À COMPLÉTER", "A COMPLETER"})  # fmt: skip
+).filter(lambda text: text.strip() not in {"TO COMPLETE", "À COMPLÉTER", "A COMPLETER"})
 SLUGS = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,8}){0,2}", fullmatch=True)
 DURATIONS = st.timedeltas(dt.timedelta(seconds=1), dt.timedelta(days=4000)).map(lambda d: dt.timedelta(seconds=int(d.total_seconds())))
 FORMATS = st.sampled_from(["%d/%m/%Y %H:%M", "%m/%d/%Y %I:%M:%S %p", "default", ["%d/%m/%y", "%Y-%m-%d"]])
@@ -29,12 +31,12 @@ FORMATS = st.sampled_from(["%d/%m/%Y %H:%M", "%m/%d/%Y %I:%M:%S %p", "default", 
 @st.composite
 def feeds(draw: st.DrawFn) -> dict[str, Any]:
     columns = draw(st.lists(NAMES, min_size=3, max_size=6, unique=True))
-    fields = [{"name": c, "classification": draw(st.sampled_from(["open", "internal"]))} for c in columns]
+    fields: list[dict[str, Any]] = [{"name": c, "classification": draw(st.sampled_from(["open", "internal"]))} for c in columns]
     fields[1] |= {"type": "datetime"}
     if draw(st.booleans()):
         fields[1]["format"] = draw(FORMATS)
     fields[2] |= {"type": "number", "missingValues": draw(st.lists(NAMES, max_size=3))}
-    instant = {"column": columns[1]}
+    instant: dict[str, Any] = {"column": columns[1]}
     if draw(st.booleans()):
         instant |= {"offset": draw(DURATIONS | DURATIONS.map(lambda d: -d)), "time_zone": draw(st.sampled_from(["UTC", "Europe/Paris"]))}
     feed: dict[str, Any] = {
@@ -65,13 +67,21 @@ def feeds(draw: st.DrawFn) -> dict[str, Any]:
             codes = draw(st.dictionaries(NAMES, NAMES, min_size=1, max_size=3))
             feed |= {
                 "contract": "report",
-                "mapping": {"report_ref": {"column": columns[0]}, "opened_at": instant, "status": {"column": columns[0], "values": codes, "other": "keep"}},
+                "mapping": {
+                    "report_ref": {"column": columns[0]},
+                    "opened_at": instant,
+                    "status": {"column": columns[0], "values": codes, "other": "keep"},
+                },
                 "indicators": {"faults": [{"category": draw(NAMES), "fault_type": draw(SLUGS)}]},
             }
         case "observation":
-            measure = {"column": columns[2], "property": draw(NAMES), "unit": draw(st.sampled_from(sorted(UNITS)))}
+            measure: dict[str, Any] = {"column": columns[2], "property": draw(NAMES), "unit": draw(st.sampled_from(sorted(UNITS)))}
             measure |= {"minimum": draw(st.none() | st.floats(-1e9, 0)), "maximum": draw(st.none() | st.floats(0, 1e9))}
-            feed |= {"contract": "observation", "mapping": {"asset_ref": {"column": columns[0]}, "observed_at": instant}, "measures": [measure]}
+            feed |= {
+                "contract": "observation",
+                "mapping": {"asset_ref": {"column": columns[0]}, "observed_at": instant},
+                "measures": [measure],
+            }
         case _:
             feed |= {
                 "contract": "energy_reading",

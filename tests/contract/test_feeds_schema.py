@@ -1,0 +1,98 @@
+"""What is generated from the model is up to date, and says the same as the loader."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+from ruamel.yaml import YAML
+
+from ingestion.contracts.units import QUANTITIES, SPELLINGS, UNITS, between, quantity, same_quantity
+from ingestion.feeds import schema
+from ingestion.feeds.model import Feed
+from tests.contract.feeds_support import RIGHT
+
+FRESH = "stale: run python -m ingestion.feeds.schema"
+
+
+def test_the_json_schema_is_up_to_date() -> None:
+    assert schema.SCHEMA_FILE.read_text(encoding="utf-8") == schema.schema_text(), FRESH
+
+
+def test_the_reference_pages_are_up_to_date() -> None:
+    page = (schema.DOCS / "feed-contract.md").read_text(encoding="utf-8")
+    assert schema.with_reference(page) == page, FRESH
+    assert (schema.DOCS / "units.md").read_text(encoding="utf-8") == schema.units(), FRESH
+
+
+def _keys(node: Any) -> set[str]:
+    found: set[str] = set()
+    if isinstance(node, dict):
+        found |= set(node.get("properties", {}))
+        for value in node.values():
+            found |= _keys(value)
+    elif isinstance(node, list):
+        for value in node:
+            found |= _keys(value)
+    return found
+
+
+def test_every_key_of_the_model_is_documented() -> None:
+    page = (schema.DOCS / "feed-contract.md").read_text(encoding="utf-8")
+    keys = _keys(Feed.model_json_schema(by_alias=True))
+    assert len(keys) > 80
+    assert {k for k in keys if f"| `{k}` |" not in page} == set()
+
+
+def test_every_key_has_a_meaning() -> None:
+    assert "| |" not in schema.reference().replace("|  |", "| |").split("### Columns of each")[0]
+
+
+@pytest.mark.parametrize("contract", sorted(RIGHT))
+def test_the_json_schema_accepts_right_contracts(contract: str) -> None:
+    data = json.loads(json.dumps(YAML(typ="safe", pure=True).load(RIGHT[contract]), default=str))
+    jsonschema.validate(data, schema.json_schema())
+
+
+@pytest.mark.parametrize("wrong", [("title: Essai", "titel: Essai"), ("longitude: Lon", "longitud: Lon"), ("domain: GRC", "domain: XX")])
+def test_the_json_schema_underlines_what_the_loader_refuses(wrong: tuple[str, str]) -> None:
+    data = YAML(typ="safe", pure=True).load(RIGHT["report"].replace(*wrong))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(data, schema.json_schema())
+
+
+def test_each_unit_measures_something_and_each_spelling_means_a_unit() -> None:
+    assert {c.canonical for c in UNITS.values()} == set(QUANTITIES)
+    assert set(SPELLINGS.values()) <= set(UNITS)
+    assert not set(SPELLINGS) & set(UNITS)
+    assert all(UNITS[c.canonical].is_identity for c in UNITS.values())
+
+
+def test_conversions_between_units() -> None:
+    # Hand-computed: 1 kW.h is 3.6 MJ; 90 min is 1.5 h; 68 °F is 20 °C; a knot is 1.852 km/h.
+    assert between("kW.h", "MJ").factor == pytest.approx(3.6)
+    assert 90 * between("min", "h").factor == pytest.approx(1.5)
+    fahrenheit = between("[degF]", "Cel")
+    assert 68 * fahrenheit.factor + fahrenheit.offset == pytest.approx(20)
+    assert between("[kn_i]", "km/h").factor == pytest.approx(1.852)
+    with pytest.raises(ValueError, match="energy"):
+        between("kW.h", "W")
+    assert quantity("mbar") == "pressure"
+    assert same_quantity("W.h") == ["W.h", "kW.h", "MW.h", "GW.h", "J", "kJ", "MJ", "GJ"]
+
+
+def test_the_worked_example_of_add_a_source_is_right(tmp_path: Path) -> None:
+    page = (schema.DOCS / "add-a-source.md").read_text(encoding="utf-8")
+    example = page.split("filled in:\n\n")[-1] if "filled in:\n\n" in page else page.split("once\nfilled in:")[-1]
+    block = example.split("Personal columns that nothing needs")[0]
+    text = "\n".join(line.removeprefix("    ") for line in block.split("\n"))
+    text += "owner: {name: x}\nsteward: {name: x}\nterritory: {code: x, name: x, time_zone: UTC, holidays: FR, latitude: 1, longitude: 1}\n"
+    path = tmp_path / "pannes.yaml"
+    path.write_text(text, encoding="utf-8")
+    from ingestion.feeds.load import load_feed
+
+    feed = load_feed(path)
+    assert [rule.fault_type for rule in feed.indicators.faults] == ["lamp-out", "cabinet-dark"]
