@@ -96,3 +96,50 @@ def test_the_worked_example_of_add_a_source_is_right(tmp_path: Path) -> None:
 
     feed = load_feed(path)
     assert [rule.fault_type for rule in feed.indicators.faults] == ["lamp-out", "cabinet-dark"]
+
+
+def _snippets() -> list[str]:
+    page = (schema.DOCS / "add-a-source.md").read_text(encoding="utf-8")
+    table = page.split("## Frequent difficulties")[1].split("## Have it fetched")[0]
+    cells = [line.replace("\\|", "¦").split("|")[2] for line in table.split("\n") if line.startswith("| ") and "what to write" not in line]
+    found: list[str] = []
+    for cell in cells:
+        # Lines of one snippet are joined; words of explanation stand outside the backquotes.
+        parts = [p.replace("¦", "|") for p in cell.split("`")[1::2]]
+        nested = [p for p in parts if p.startswith("  - ")]
+        found += ["\n".join([p, *nested]) if p.endswith(":") else p for p in parts if ": " in p or p.endswith(":") if p not in nested]
+    return found
+
+
+def test_every_snippet_of_the_table_of_difficulties_is_of_the_contract() -> None:
+    from ingestion.contracts.canonical import CONTRACTS
+    from ingestion.feeds.model import FieldSpec, MapTo
+
+    columns = {c for contract in CONTRACTS.values() for c in contract.columns}
+    snippets = _snippets()
+    assert len(snippets) > 25
+    for snippet in snippets:
+        data = YAML(typ="safe", pure=True).load(snippet)
+        if isinstance(data, list):
+            for item in data:
+                FieldSpec.model_validate(item)
+            continue
+        for key, value in data.items():
+            if key in Feed.model_fields:
+                field = {key: value}
+                base = YAML(typ="safe", pure=True).load(RIGHT["observation"])
+                Feed.model_validate(base | field)
+            elif key in columns:
+                MapTo.model_validate({"column": value} if isinstance(value, str) else value)
+            else:
+                assert key == "other", snippet
+
+
+def test_the_connectors_of_add_a_source_are_right() -> None:
+    page = (schema.DOCS / "add-a-source.md").read_text(encoding="utf-8")
+    block = page.split("## Have it fetched")[1].split("## When it does not work")[0]
+    text = "\n".join(line.removeprefix("    ") for line in block.split("\n"))
+    base = YAML(typ="safe", pure=True).load(RIGHT["report"])
+    file, rest = text.split("\nconnector:                 ")
+    for part in (file, "connector:" + rest):
+        Feed.model_validate(base | YAML(typ="safe", pure=True).load(part))
