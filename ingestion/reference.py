@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import zoneinfo
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -73,16 +73,20 @@ def refresh(
             if reference.replace(con, table, rows, within=f"feed IN ({names})"):
                 changed.append(table)
         used = {f.territory.code for f in active.values()}
+        described = con.execute(f"SELECT {', '.join(reference.TABLES['territory'])} FROM {ALIAS}.raw.territory").fetchall()
+        known_territories = {str(row[0]): row for row in described}
+        days = 0
+        for code in sorted(used):
+            span = _span([landed[n] for n, f in active.items() if f.territory.code == code], today)
+            is_as_known = known_territories.get(code) == _territory_row(territories[code])
+            added, calendar_changed = _refresh_calendar(con, territories[code], *span, anew=not is_as_known)
+            days += added
+            changed += calendar_changed
+        # After the calendars that are made from it: killed in between, the next refresh makes them again.
         codes = ", ".join(literal(c) for c in used) or "NULL"
         rows = [_territory_row(t) for t in territories.values() if t.code in used]
         if reference.replace(con, "territory", rows, within=f"territory IN ({codes})"):
             changed.append("territory")
-        days = 0
-        for code in sorted(used):
-            span = _span([landed[n] for n, f in active.items() if f.territory.code == code], today)
-            added, calendar_changed = _refresh_calendar(con, territories[code], *span)
-            days += added
-            changed += calendar_changed
         changed += _refresh_declared(con, declared)
     return Refreshed(len(active), len(used), days, tuple(dict.fromkeys(changed)))
 
@@ -147,7 +151,8 @@ def _feed_rows(feeds: Iterable[Feed]) -> dict[str, list[tuple[object, ...]]]:
             (f.feed, i, _like(r.category), _like(r.subcategory), r.fault_type, r.asset_type) for i, r in enumerate(rules.faults, start=1)
         ]
         for b in rules.baselines:
-            rows["feed_baseline"] += [(f.feed, m, b.start, b.end, b.tolerance_pct) for m in b.meters or [None]]
+            meters: Sequence[str | None] = b.meters or [None]
+            rows["feed_baseline"] += [(f.feed, m, b.start, b.end, b.tolerance_pct) for m in meters]
     return rows
 
 
@@ -163,22 +168,25 @@ def _span(days: list[tuple[dt.date | None, dt.date | None]], today: dt.date) -> 
     return first - dt.timedelta(days=DAYS_BEFORE), max(last, today) + dt.timedelta(days=DAYS_AFTER)
 
 
-def _refresh_calendar(con: duckdb.DuckDBPyConnection, territory: Territory, first: dt.date, last: dt.date) -> tuple[int, list[str]]:
-    """Make the calendar and the sun cover [first, last]; what is already covered stays, so that cost follows new days."""
+def _refresh_calendar(
+    con: duckdb.DuckDBPyConnection, territory: Territory, first: dt.date, last: dt.date, *, anew: bool
+) -> tuple[int, list[str]]:
+    """Make the calendar and the sun cover [first, last]; they are made when days are missing, or `anew` when the territory changed."""
     code = literal(territory.code)
     covered = con.execute(f"SELECT min(local_date), max(local_date) FROM {ALIAS}.raw.calendar_day WHERE territory = {code}").fetchall()[0]
     # Whole years, so that a table does not grow by a day each day.
     first, last = first.replace(month=1, day=1), last.replace(month=12, day=31)
-    if covered[0] is not None and covered[0] <= first and covered[1] >= last:
+    if not anew and covered[0] is not None and covered[0] <= first and covered[1] >= last:
         return 0, []
     if covered[0] is not None:
         first, last = min(first, covered[0]), max(last, covered[1])
     days = [first + dt.timedelta(days=i) for i in range((last - first).days + 1)]
     changed = []
-    if reference.replace(con, "calendar_day", calendar_days(territory, days), within=f"territory = {code}"):
-        changed.append("calendar_day")
+    # The calendar, which says what is covered, comes last: killed in between, the next refresh makes both again.
     if reference.replace(con, "sun_time", sun_times(territory, days), within=f"territory = {code}"):
         changed.append("sun_time")
+    if reference.replace(con, "calendar_day", calendar_days(territory, days), within=f"territory = {code}"):
+        changed.append("calendar_day")
     return len(days), changed
 
 
@@ -206,10 +214,9 @@ def sun_times(territory: Territory, days: list[dt.date]) -> list[tuple[object, .
     return [(territory.code, day, _sun(sunrise, observer, day, zone), _sun(sunset, observer, day, zone)) for day in days]
 
 
-def _sun(event: object, observer: Observer, day: dt.date, zone: zoneinfo.ZoneInfo) -> dt.datetime | None:
-    assert callable(event)
+def _sun(event: Callable[..., dt.datetime], observer: Observer, day: dt.date, zone: zoneinfo.ZoneInfo) -> dt.datetime | None:
     try:
-        return event(observer, day, tzinfo=zone).astimezone(dt.UTC)  # type: ignore[no-any-return]
+        return event(observer, day, tzinfo=zone).astimezone(dt.UTC)
     except ValueError:
         return None  # astral's way to say that the sun stays up, or down, all day
 
@@ -218,16 +225,23 @@ def _instant(day: dt.date, time: dt.time, zone: zoneinfo.ZoneInfo) -> dt.datetim
     return dt.datetime.combine(day, time, tzinfo=zone).astimezone(dt.UTC)
 
 
+def declared_file(folder: Path, name: str) -> Path:
+    """Return the CSV file of a declared table: the territory's, else the shipped one."""
+    own = folder / f"{name}.csv"
+    return own if own.exists() else SHIPPED_DECLARED / f"{name}.csv"
+
+
 def _refresh_declared(con: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
     changed = []
     for name in DECLARED:
-        path = folder / f"{name}.csv"
-        if not path.exists():
-            path = SHIPPED_DECLARED / f"{name}.csv"
+        path = declared_file(folder, name)
         columns = reference.TABLES[name]
         types = ", ".join(f"{literal(c)}: {literal(t)}" for c, t in columns.items())
         try:
-            query = f"SELECT {', '.join(columns)} FROM read_csv({literal(str(path))}, header = true, delim = ',', columns = {{{types}}}, auto_detect = false)"
+            query = (
+                f"SELECT {', '.join(columns)} FROM read_csv({literal(str(path))}, header = true, delim = ',', "
+                f"columns = {{{types}}}, auto_detect = false)"
+            )
             differs = reference.replace_from(con, name, query)
         except duckdb.Error as error:
             raise WrongUse(

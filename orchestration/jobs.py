@@ -8,11 +8,10 @@ from typing import Final
 
 import dagster as dg
 
-from ingestion.lake.ledger import last_landing_seq
-from ingestion.lake.publish import last_publication
 from ingestion.lake.reference import TABLES
+from orchestration import inputs, runs
 from orchestration.assets.common import RECEIVED_ON, Instance
-from orchestration.assets.models import PUBLICATION
+from orchestration.assets.models import ONLY_NEW_TAG, PUBLICATION
 
 BUILD_JOB: Final = "build"
 # A quarter of an hour: what an analyst calls fresh, and thirty times what a build of the new data takes.
@@ -48,12 +47,14 @@ def build_schedule() -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )
     def every_fifteen_minutes(context: dg.ScheduleEvaluationContext, instance: Instance) -> dg.RunRequest | dg.SkipReason:
-        lake = instance.settings.lake
-        landed, published = last_landing_seq(lake), last_publication(lake)
-        if published is not None and published.landing_seq >= landed:
-            return dg.SkipReason(f"nothing has landed since landing {landed}, which is published")
-        if landed == 0:
-            return dg.SkipReason("nothing has landed yet")
-        return dg.RunRequest(run_key=f"build-{landed}", partition_key=partition_of(context.scheduled_execution_time))
+        settings, now = instance.settings, context.scheduled_execution_time
+        # A build of the command line that was killed holds its place in the pool until somebody says that it is dead.
+        runs.end_dead_runs(context.instance)
+        if runs.is_under_way(context.instance, BUILD_JOB):
+            return dg.SkipReason("a build is under way")
+        why_not = inputs.up_to_date(settings, now)
+        if why_not is not None:
+            return dg.SkipReason(why_not)
+        return dg.RunRequest(partition_key=partition_of(now), tags={ONLY_NEW_TAG: "true"})
 
     return every_fifteen_minutes

@@ -14,11 +14,6 @@
     ((epoch_us({{ last }}) - epoch_us({{ first }})) / 1000000.0)
 {%- endmacro %}
 
-{# The instant at which what is open is judged: var as_of, else the start of the run. #}
-{% macro as_of() -%}
-    timestamptz '{{ var('as_of') if var('as_of') | string != '' else run_started_at.strftime('%Y-%m-%dT%H:%M:%SZ') }}'
-{%- endmacro %}
-
 {# Seconds two intervals share; the end of the first may be NULL (still lasting): it then ends at `until`. #}
 {% macro overlap_seconds(start_a, end_a, start_b, end_b) -%}
     greatest(0, (epoch_us(least({{ end_a }}, {{ end_b }})) - epoch_us(greatest({{ start_a }}, {{ start_b }}))) / 1000000.0)

@@ -13,7 +13,13 @@
     {% set meta = model.config.meta %}
     {% set known = model_state(model.name) %}
     {% if known is none %}{{ return(none) }}{% endif %}
-    {% set since = "landing_seq > " ~ known.landing_seq ~ " and landing_seq <= " ~ upper_bound(meta.touched_by) %}
+    {% set new = "landing_seq > " ~ known.landing_seq %}
+    {% set reprocess_from = run_setting('reprocess_from') %}
+    {% if reprocess_from != '' %}
+        {# Days the platform was asked to build again, by the day received: as if their rows had just landed. #}
+        {% set new = "(" ~ new ~ " or received_on between date '" ~ reprocess_from ~ "' and date '" ~ run_setting('reprocess_to') ~ "')" %}
+    {% endif %}
+    {% set since = new ~ " and landing_seq <= " ~ upper_bound(meta.touched_by) %}
     {% set finder = context['days_touched_by_' ~ meta.touched_by] %}
     {% set days = run_query(finder(since, "landing_seq <= " ~ upper_bound(meta.touched_by))).columns[0].values() | map('string') | list %}
     {{ return(days) }}
@@ -82,7 +88,7 @@
     {% for day in days %}
         {% set date = modules.datetime.date.fromisoformat(day) %}
         {% if ranges and (date - ranges[-1][1]).days == 1 %}
-            {% do ranges[-1].__setitem__(1, date) %}
+            {% do ranges.append([ranges.pop()[0], date]) %}
         {% else %}
             {% do ranges.append([date, date]) %}
         {% endif %}
@@ -142,8 +148,12 @@
     select {{ columns }} from {{ arg_dict['temp_relation'] }} order by {{ day_column }};
 {%- endmacro %}
 
-{# The longest interval between two instants of a reading, in whole days: how far back a touched day must be read. #}
-{% macro longest_reading_days() -%}
-    {%- if not execute or model.resource_type == 'unit_test' or not is_incremental() -%}{{ return(0) }}{%- endif -%}
-    {{ return(scalar("select coalesce(ceil(max(epoch(end_at) - epoch(start_at)) / 86400), 0) from " ~ raw_relation('energy_reading')) | int) }}
+{#
+  How many days before a touched day a reading that overlaps it may begin: its longest interval, and a day for zones,
+  which reach 14 hours from UTC.
+#}
+{% macro reading_reach_days() -%}
+    {%- if not execute or model.resource_type == 'unit_test' or not is_incremental() -%}{{ return(1) }}{%- endif -%}
+    {%- set longest = scalar("select coalesce(ceil(max(epoch(end_at) - epoch(start_at)) / 86400), 0) from " ~ raw_relation('energy_reading')) -%}
+    {{ return(longest | int + 1) }}
 {%- endmacro %}

@@ -138,7 +138,8 @@ def replace_from(con: duckdb.DuckDBPyConnection, name: str, query: str, *, withi
 def _swap(con: duckdb.DuckDBPyConnection, table: str, within: str) -> bool:
     current = f"SELECT * FROM {table} WHERE {within}"
     differing = con.execute(
-        f"SELECT (SELECT count(*) FROM (({current}) EXCEPT ALL FROM new_rows)) + (SELECT count(*) FROM (FROM new_rows EXCEPT ALL ({current})))"
+        f"SELECT (SELECT count(*) FROM (({current}) EXCEPT ALL FROM new_rows)) "
+        f"+ (SELECT count(*) FROM (FROM new_rows EXCEPT ALL ({current})))"
     ).fetchall()[0][0]
     if not differing:
         return False

@@ -138,6 +138,8 @@ def connect(
 LOCK_SPACE: Final = 0x7616
 COMMIT_LOCK: Final = 1
 MUTATE_LOCK: Final = 2
+# Not the lock of builds: every command makes sure that its tables exist, and must not wait for a build to end.
+CREATE_LOCK: Final = 3
 
 
 @contextlib.contextmanager

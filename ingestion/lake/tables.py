@@ -12,7 +12,7 @@ import duckdb
 from ingestion.contracts.canonical import CONTRACTS
 from ingestion.lake import reference
 from ingestion.lake.address import LakeAddress
-from ingestion.lake.session import ALIAS, MUTATE_LOCK, advisory_lock, attach, identifier, open_engine
+from ingestion.lake.session import ALIAS, CREATE_LOCK, advisory_lock, attach, identifier, open_engine
 
 PROVENANCE: Final = {
     "feed": "VARCHAR",
@@ -82,7 +82,13 @@ PUBLICATION: Final = {
 }
 
 # One row per build whose models and tests all passed.
-BUILD: Final = {"build_id": "VARCHAR", "finished_at": "TIMESTAMPTZ", "snapshot_id": "BIGINT", "landing_seq": "BIGINT"}
+BUILD: Final = {
+    "build_id": "VARCHAR",
+    "finished_at": "TIMESTAMPTZ",
+    "snapshot_id": "BIGINT",
+    "landing_seq": "BIGINT",
+    "inputs_digest": "VARCHAR",
+}
 
 SCHEMAS: Final = ("raw", "core", "indicators", "open_data")
 
@@ -105,7 +111,7 @@ def create_lake(address: LakeAddress) -> None:
     Raises:
         VigieError: the catalogue does not answer.
     """
-    with advisory_lock(address, MUTATE_LOCK):
+    with advisory_lock(address, CREATE_LOCK):
         con = open_engine(address.extension_directory)
         try:
             attach(con, address)
@@ -124,7 +130,7 @@ def create_personal_lake(address: LakeAddress) -> None:
     Raises:
         VigieError: the catalogue does not answer.
     """
-    with advisory_lock(address, MUTATE_LOCK):
+    with advisory_lock(address, CREATE_LOCK):
         con = open_engine(address.extension_directory)
         try:
             attach(con, address)

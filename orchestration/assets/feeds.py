@@ -25,20 +25,22 @@ def feed_assets(feeds: Iterable[Feed]) -> list[dg.AssetsDefinition | dg.AssetSpe
     """Return an asset per feed, and one per raw table that feeds land in."""
     feeds = list(feeds)
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = [_pulled(f) if pulls(f) else _spec(f) for f in feeds]
-    for contract in CONTRACTS:
-        assets.append(
-            dg.AssetSpec(
-                ["raw", contract],
-                deps=[feed_key(f.feed) for f in feeds if f.contract == contract],
-                group_name="raw",
-                description=f"Lignes canoniques du contrat « {contract} », telles que reçues de tous les flux.",
-                kinds={"ducklake"},
-                partitions_def=RECEIVED_ON,
-            )
+    rows = [
+        dg.AssetSpec(
+            ["raw", contract],
+            deps=[feed_key(f.feed) for f in feeds if f.contract == contract],
+            group_name="raw",
+            description=f"Lignes canoniques du contrat « {contract} », telles que reçues de tous les flux.",
+            kinds={"ducklake"},
+            partitions_def=RECEIVED_ON,
         )
-    for table in ("landing", "rejected"):
-        assets.append(dg.AssetSpec(["raw", table], deps=[feed_key(f.feed) for f in feeds], group_name="raw", kinds={"ducklake"}))
-    return assets
+        for contract in CONTRACTS
+    ]
+    ledger = [
+        dg.AssetSpec(["raw", table], deps=[feed_key(f.feed) for f in feeds], group_name="raw", kinds={"ducklake"})
+        for table in ("landing", "rejected")
+    ]
+    return [*assets, *rows, *ledger]
 
 
 def feed_checks(feeds: Iterable[Feed]) -> list[dg.AssetChecksDefinition]:

@@ -29,7 +29,13 @@ def maintain_instance(settings: Settings, *, progress: Callable[[str], None] = l
     report = lake_maintain.maintain(settings.lake, retention=retention, progress=lambda s: progress(f"lake: {s}"))
     forgotten = lake_maintain.forget_unlanded(settings.personal_lake, settings.lake)
     personal = lake_maintain.maintain(settings.personal_lake, retention=retention, progress=lambda s: progress(f"personal lake: {s}"))
-    return {"lake": report.as_dict(), "personal_lake": personal.as_dict(), "personal_rows_without_landing": forgotten}
+    originals = lake_maintain.forget_originals(settings.lake, retention=retention)
+    return {
+        "lake": report.as_dict(),
+        "personal_lake": personal.as_dict(),
+        "personal_rows_without_landing": forgotten,
+        "originals_removed": len(originals),
+    }
 
 
 def maintain_job() -> dg.JobDefinition:
@@ -39,7 +45,11 @@ def maintain_job() -> dg.JobDefinition:
     def maintain_lakes(context: dg.OpExecutionContext, instance: Instance) -> None:
         context.log.info(str(maintain_instance(instance.settings, progress=context.log.info)))
 
-    @dg.job(name=MAINTAIN_JOB, description="Rétention, fusion des petits fichiers, expiration, nettoyage.", executor_def=dg.in_process_executor)
+    @dg.job(
+        name=MAINTAIN_JOB,
+        description="Rétention, fusion des petits fichiers, expiration, nettoyage.",
+        executor_def=dg.in_process_executor,
+    )
     def maintain() -> None:
         maintain_lakes()
 

@@ -4,7 +4,6 @@ Here: what Dagster knows of dbt's project. Not here: SQL, the process that runs 
 """
 
 import datetime as dt
-import json
 import os
 import shutil
 import sys
@@ -20,12 +19,21 @@ from ingestion.feeds.registry import valid_feeds
 from ingestion.lake.builds import find_build
 from ingestion.lake.publish import publish
 from ingestion.lake.reference import TABLES
+from ingestion.lake.session import MUTATE_LOCK, advisory_lock
 from orchestration.assets.common import LAKE_WRITER, RECEIVED_ON, RETRY, Instance
-from orchestration.dbt import project
-from orchestration.dbt.process import BUILD_ID
+from orchestration.dbt import process, project
+from orchestration.inputs import inputs_digest
 from orchestration.settings import Settings
 
 PUBLICATION: Final = dg.AssetKey(["published"])
+
+# Tags of a run. `vigie build` and its schedule ask for what is new, which is found by itself; without the tag, as when
+# somebody materializes a partition in Dagster's page, the days that the partition's rows are about are built again.
+ONLY_NEW_TAG: Final = "vigie/only_new"
+# The instant at which what is open is judged, where it is not the start of the build (ISO 8601).
+AS_OF_TAG: Final = "vigie/as_of"
+# What the reference tables of this run were made from; written by the run itself.
+INPUTS_TAG: Final = "vigie/inputs"
 _PLATFORM: Final = ["team:platform"]
 
 
@@ -48,12 +56,12 @@ class Translator(DagsterDbtTranslator):
             return "raw"
         return str(dbt_resource_props["schema"]).removeprefix("work_")
 
-    def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> dg.PartitionsDefinition | None:  # type: ignore[type-arg]
+    def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> dg.PartitionsDefinition | None:
         """Partition what grows by the day received; referentials and indicators are whole."""
         grows = dbt_resource_props.get("config", {}).get("materialized") == "incremental"
         return RECEIVED_ON if grows else None
 
-    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str] | None:  # type: ignore[override]
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str] | None:
         """Return the owning team that the model states, else the platform's."""
         owner = dbt_resource_props.get("config", {}).get("meta", {}).get("owner")
         return [f"team:{''.join(c if c.isalnum() else '_' for c in str(owner).lower())}"] if owner else list(_PLATFORM)
@@ -73,9 +81,12 @@ def reference_assets() -> dg.AssetsDefinition:
     )
     def refresh(context: dg.AssetExecutionContext, instance: Instance) -> Iterator[dg.MaterializeResult[None]]:
         settings = instance.settings
-        done = reference.refresh(
-            settings.lake, valid_feeds(settings.feeds_path), settings.declared_path, today=dt.datetime.now(dt.UTC).date()
-        )
+        # Before the files are read: one that changes meanwhile makes the next build due.
+        context.instance.add_run_tags(context.run_id, {INPUTS_TAG: inputs_digest(settings)})
+        with advisory_lock(settings.lake, MUTATE_LOCK):
+            done = reference.refresh(
+                settings.lake, valid_feeds(settings.feeds_path), settings.declared_path, today=dt.datetime.now(dt.UTC).date()
+            )
         for key in context.selected_asset_keys:
             yield dg.MaterializeResult(asset_key=key, metadata={"changed": key.path[-1] in done.changed})
 
@@ -99,13 +110,14 @@ def model_assets(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
         settings = instance.settings
         # Only dbt's own process needs these; it is a child of this one.
         os.environ.update(project.environment(settings))
-        os.environ[BUILD_ID] = context.run_id
+        for name, value in _told(context).items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         target = settings.dbt_target_path / "runs" / context.run_id
-        arguments = ["build", "--no-use-colors"]
-        if variables := _reprocessed(context):
-            arguments += ["--vars", json.dumps(variables)]
         try:
-            yield from dbt.cli(arguments, context=context, target_path=target).stream()
+            yield from dbt.cli(["build", "--no-use-colors"], context=context, target_path=target).stream()
         finally:
             _forget_old_runs(target.parent)
 
@@ -122,13 +134,18 @@ def _forget_old_runs(folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _reprocessed(context: dg.AssetExecutionContext) -> dict[str, str]:
-    """Say which days' receptions are to be built again; today's needs no word: what is new is found by itself."""
-    if not context.has_partition_key_range:
-        return {}
-    keys = context.partition_key_range
-    today = dt.datetime.now(dt.UTC).date().isoformat()
-    return {} if keys.start == today else {"reprocess_from": keys.start, "reprocess_to": keys.end}
+def _told(context: dg.AssetExecutionContext) -> dict[str, str | None]:
+    """Return what the run tells dbt's process; None where there is nothing to be told."""
+    run = context.instance.get_run_by_id(context.run_id) or context.run  # read anew: it has tagged itself since its start
+    as_of = run.tags.get(AS_OF_TAG)
+    days = None if ONLY_NEW_TAG in run.tags or not context.has_partition_key_range else context.partition_key_range
+    return {
+        process.BUILD_ID: context.run_id,
+        process.AS_OF: as_of,
+        process.REPROCESS_FROM: days.start if days else None,
+        process.REPROCESS_TO: days.end if days else None,
+        process.INPUTS_DIGEST: None if as_of or context.is_subset else run.tags.get(INPUTS_TAG),
+    }
 
 
 def publication_asset(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
@@ -151,7 +168,8 @@ def publication_asset(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
         build = find_build(settings.lake, context.run_id)
         if build is None:
             raise dg.Failure("this run holds no build that passed: the published views stay as they are")
-        done = publish(settings.lake, build, tables, published_at=dt.datetime.now(dt.UTC))
+        with advisory_lock(settings.lake, MUTATE_LOCK):
+            done = publish(settings.lake, build, tables, published_at=dt.datetime.now(dt.UTC))
         return dg.MaterializeResult(
             metadata={"snapshot_id": done.snapshot_id, "landing_seq": done.landing_seq, "tables": done.tables, "build_id": done.build_id}
         )

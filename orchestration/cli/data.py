@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import datetime as dt
 import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ingestion.errors import VigieError, WrongUse
 from ingestion.lake.writer import Landed
+from orchestration.build_report import BuildReport
 from orchestration.cli import common
 from orchestration.cli.common import Json
 from orchestration.services import postgres
@@ -90,47 +91,54 @@ def _landed_row(one: Landed) -> tuple[object, ...]:
     return (one.origin, one.landing_seq, one.received, one.stored, one.duplicate, one.rejected, ", ".join(remarks))
 
 
-def build(*, as_json: Json = False) -> None:
+def build(
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Build even if nothing landed or changed since the last build.")] = False,
+    as_of: Annotated[
+        dt.datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"],
+            help="Judge what is open at this instant (UTC unless it says otherwise) instead of now.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Build everything downstream of what has landed, check it, publish it. Exit code 1 when something failed."""
     from orchestration import building  # noqa: PLC0415
 
-    with _instance(create=True) as settings:
-        log = settings.logs_path / "build.log"
-        with _output_to(log):
-            report = building.build(settings, common.say)
+    if as_of is not None and as_of.tzinfo is None:
+        as_of = as_of.replace(tzinfo=dt.UTC)
+    with _instance(create=False) as settings:
+        report = building.build(settings, common.say, force=force, as_of=as_of)
     if as_json:
-        common.print_json(report.as_dict() | {"succeeded": report.succeeded})
+        common.print_json(report.as_dict())
     else:
-        landed = report.landed
-        print(f"Landed since the last build: {landed['landings']:,} landings, {landed['received']:,} records, {landed['rejected']:,} rejected")
-        common.print_table(
-            ("Step", "Rows in", "Rows out", "Seconds"), [(s.name, s.rows_in, s.rows_out, s.seconds) for s in report.steps]
-        )
-        verdict = "published" if report.published is not None else "not published: people keep the last build that passed"
-        print(f"{report.status.lower()} in {report.seconds} s; {report.checks_passed} checks passed, {len(report.checks_failed)} failed; {verdict}")
+        _print_build(report)
     for failed in report.checks_failed:
         common.print_error(VigieError(f"check failed: {failed}"))
     for message in report.errors:
         common.print_error(VigieError(message))
     if not report.succeeded:
-        common.say(f"all that dbt said: {log}")
+        common.say(f"what dbt said: {settings.dbt_target_path / 'runs' / str(report.build_id) / 'dbt.log'}")
         raise typer.Exit(common.FAILED)
 
 
-@contextlib.contextmanager
-def _output_to(log: Path) -> Iterator[None]:
-    """Send what libraries and child processes print to a log: standard output is for the result."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    sys.stdout.flush()
-    kept = os.dup(1)
-    with log.open("w", encoding="utf-8") as file:
-        try:
-            os.dup2(file.fileno(), 1)
-            yield
-        finally:
-            sys.stdout.flush()
-            os.dup2(kept, 1)
-            os.close(kept)
+def _print_build(report: BuildReport) -> None:
+    if report.reason is not None:
+        published = report.published
+        remedy = "vigie ingest FEED PATH lands files" if published is None else "vigie build --force builds all the same"
+        print(f"Nothing to build: {report.reason} ({remedy})")
+        return
+    landed = report.landed
+    print(f"Landed since the last build: {landed['landings']:,} landings, {landed['received']:,} records, {landed['rejected']:,} rejected")
+    common.print_table(("Step", "Rows in", "Rows out", "Seconds"), [(s.name, s.rows_in, s.rows_out, s.seconds) for s in report.steps])
+    verdict = "published"
+    if not report.is_published:
+        verdict = "not published: people keep " + (
+            f"the build of {report.published.published_at:%Y-%m-%d %H:%M} UTC" if report.published else "nothing yet"
+        )
+    checks = f"{report.checks_passed} checks passed, {len(report.checks_failed)} failed"
+    print(f"{report.status.lower()} in {report.seconds} s; {checks}; {verdict}")
 
 
 def sql(

@@ -11,45 +11,49 @@ lock, so the snapshot it names is the build and nothing else.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-# dbt's commands that change tables; the others (parse, list, --version) need no lock.
+# dbt's commands that change tables; the others (parse, list) need no lock.
 _MUTATING: Final = frozenset({"build", "run", "seed", "snapshot"})
-# dbt writes variables of this prefix into its artefacts, so that those of a run say which build they are of.
-BUILD_ID: Final = "DBT_ENV_CUSTOM_ENV_VIGIE_BUILD_ID"
+# What a run is told (macro `run_setting`) stands in the environment: a `--vars` that changes costs dbt its partial parse,
+# four seconds of each build. dbt writes variables of this prefix into its artefacts, so that those of a run say what it was.
+_PREFIX: Final = "DBT_ENV_CUSTOM_ENV_VIGIE_"
+BUILD_ID: Final = f"{_PREFIX}BUILD_ID"
+INPUTS_DIGEST: Final = f"{_PREFIX}INPUTS_DIGEST"
+MAX_LANDING_SEQ: Final = f"{_PREFIX}MAX_LANDING_SEQ"
+AS_OF: Final = f"{_PREFIX}AS_OF"
+REPROCESS_FROM: Final = f"{_PREFIX}REPROCESS_FROM"
+REPROCESS_TO: Final = f"{_PREFIX}REPROCESS_TO"
 
 
 def run() -> None:
     """Run dbt with this process's arguments (the `vigie-dbt` program)."""
     arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        # dagster-dbt asks at each run; dbt's own answer takes four seconds of imports.
+        sys.stdout.write(f"dbt {version('dbt-core')}\n")
+        return
     if not _MUTATING & set(arguments):
         sys.exit(_dbt(arguments))
-    from ingestion.lake.builds import next_build, record_build  # noqa: PLC0415 - `--version` must not load an engine
+    from ingestion.lake.builds import next_build, record_build  # noqa: PLC0415 - only what changes tables loads an engine
     from ingestion.lake.session import MUTATE_LOCK, advisory_lock  # noqa: PLC0415
     from orchestration.settings import Settings  # noqa: PLC0415
 
     settings = Settings.load(Path(os.environ["VIGIE_HOME"]))
     with advisory_lock(settings.lake, MUTATE_LOCK):
         landing_seq = next_build(settings.lake)
-        code = _dbt(_with_variables(arguments, {"max_landing_seq": landing_seq}))
+        os.environ[MAX_LANDING_SEQ] = str(landing_seq)
+        code = _dbt(arguments)
         build_id = os.environ.get(BUILD_ID)
         if code == 0 and build_id:
-            record_build(settings.lake, build_id, landing_seq, finished_at=dt.datetime.now(dt.UTC))
+            record_build(
+                settings.lake, build_id, landing_seq, finished_at=dt.datetime.now(dt.UTC), inputs_digest=os.environ.get(INPUTS_DIGEST)
+            )
     sys.exit(code)
-
-
-def _with_variables(arguments: list[str], variables: dict[str, object]) -> list[str]:
-    """Add to dbt's `--vars`, of which it takes only one."""
-    kept, given = list(arguments), dict(variables)
-    if "--vars" in kept:
-        at = kept.index("--vars")
-        given = {**json.loads(kept[at + 1]), **given}
-        del kept[at : at + 2]
-    return [*kept, "--vars", json.dumps(given)]
 
 
 def _dbt(arguments: list[str]) -> int:

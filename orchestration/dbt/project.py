@@ -63,8 +63,8 @@ def ensure_manifest(settings: Settings) -> Path:
     manifest = settings.dbt_target_path / "manifest.json"
     stamp = settings.dbt_target_path / "manifest.digest"
     with locks.held(settings.run_path / "dbt-parse.lock", timeout_s=_PARSE_TIMEOUT_S, what="another process to parse the dbt project"):
-        digest = _digest()
-        if manifest.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
+        current = digest()
+        if manifest.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == current:
             return manifest
         settings.dbt_target_path.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
@@ -78,7 +78,7 @@ def ensure_manifest(settings: Settings) -> Path:
         )
         if done.returncode != 0:
             raise VigieError(f"the dbt project does not parse:\n{done.stdout.strip()[-2000:]}", remedy="mend the model that dbt names")
-        stamp.write_text(digest, encoding="utf-8")
+        stamp.write_text(current, encoding="utf-8")
         return manifest
 
 
@@ -110,10 +110,11 @@ def published_tables(manifest: dict[str, Any]) -> dict[str, dict[str, str]]:
     return tables
 
 
-def _digest() -> str:
-    digest = hashlib.sha256(sys.version.encode())
+def digest() -> str:
+    """Return the digest of the project's files: what its manifest depends on."""
+    found = hashlib.sha256(sys.version.encode())
     for path in sorted(DBT_DIR.rglob("*")):
         if path.is_file() and path.suffix in (".sql", ".yml", ".csv", ".py") and not {"target", "logs"} & set(path.parts):
-            digest.update(str(path.relative_to(DBT_DIR)).encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+            found.update(str(path.relative_to(DBT_DIR)).encode())
+            found.update(path.read_bytes())
+    return found.hexdigest()
