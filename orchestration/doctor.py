@@ -185,8 +185,9 @@ def _clock() -> Finding:
 
 def _writable(home: Path) -> Finding:
     folder = _existing(home)
-    found = f"{home} can be written" if os.access(folder, os.W_OK | os.X_OK) else f"{folder} cannot be written"
-    return _finding("home", os.access(folder, os.W_OK | os.X_OK), found, "choose another folder with --home")
+    is_ok = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    found = f"{home} can be written" if is_ok else f"{folder} cannot be written"
+    return _finding("home", is_ok, found, "choose another folder with --home")
 
 
 def _disk(home: Path) -> Finding:
@@ -213,7 +214,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     for name in LOCAL_PORTS:
         port = int(getattr(settings, f"{name}_port"))
         taken = not ports.is_free(port) and not (name == "postgres" and own)
-        if taken and name in kept:
+        if taken and kept.get(name) == port:
             yield Finding(f"port of {name}", True, f"{port} is taken by something else: the next vigie up chooses another")
         else:
             remedy = f"stop what listens there (ss -ltnp), or change {name}_port in {settings.home / INSTANCE_FILE}"

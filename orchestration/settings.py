@@ -239,6 +239,11 @@ class Settings(BaseSettings):
         return self.home / "feeds"
 
     @property
+    def temporary_path(self) -> Path:
+        """Where DuckDB spills what does not fit in memory; on a disk, which `/tmp` often is not."""
+        return self.home / "tmp"
+
+    @property
     def postgres_path(self) -> Path:
         """Data folder of the embedded PostgreSQL (local profile)."""
         return self.home / "postgres"
@@ -263,6 +268,7 @@ class Settings(BaseSettings):
             "DAGSTER_DISABLE_TELEMETRY": "true",
             "DBT_TARGET_PATH": str(self.dbt_target_path),
             "DBT_LOG_PATH": str(self.dbt_log_path),
+            "TMPDIR": str(self.temporary_path),
             "DO_NOT_TRACK": "1",
             "RUNTIME__DLTHUB_TELEMETRY": "false",
         }
@@ -318,7 +324,7 @@ def create_local(home: Path | None = None) -> Settings:
                 draft.replace(path)
             instance_secrets.ensure(home)
             _local_values(home, _instance_document(home))
-            for folder in ("logs", "lake", "declared", "feeds", "dagster", "dbt"):
+            for folder in ("logs", "lake", "declared", "feeds", "dagster", "dbt", "tmp"):
                 (home / folder).mkdir(exist_ok=True)
             for folder in ("personal", "originals"):  # both hold personal data: for the instance's own user
                 (home / folder).mkdir(exist_ok=True, mode=0o700)

@@ -1,4 +1,4 @@
-"""What must exist before the services of an instance start: databases, roles, both lakes, Dagster's files.
+"""What must exist before the services of an instance start: folders, databases, roles, both lakes, Dagster's files.
 
 Here: calling those that make each, in order. Repeatable. `vigie up` does it; in containers it is a command of its own:
 `python -m orchestration.services.prepare`.
@@ -21,6 +21,16 @@ def prepare(settings: Settings) -> None:
     """
     from ingestion.lake import tables  # noqa: PLC0415 - DuckDB: half a second that other commands should not pay
 
+    for folder in (
+        settings.logs_path,
+        settings.run_path,
+        settings.declared_path,
+        settings.feeds_path,
+        settings.dbt_target_path.parent,
+        settings.temporary_path,
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+    settings.originals_path.mkdir(parents=True, exist_ok=True, mode=0o700)  # they hold personal data
     databases.prepare(settings)
     tables.create_lake(settings.lake)
     tables.create_personal_lake(settings.personal_lake)
