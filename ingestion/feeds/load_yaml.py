@@ -76,7 +76,7 @@ def read_document(path: Path) -> Document:
     except UnicodeDecodeError as error:
         raise refuse("is not UTF-8 text", "save it as UTF-8", content[: error.start].count(b"\n") + 1) from None
     try:
-        yaml = YAML(pure=True)
+        yaml = YAML(typ="safe", pure=True)  # the round-trip loader leaves marks in folded texts
         yaml.composer.warn_double_anchors = False  # the warning would print the line, and whatever stands in it
         nodes = list(yaml.compose_all(text))
     except MarkedYAMLError as error:
