@@ -4,7 +4,8 @@ with revision as (
         feed.territory,
         coalesce(asset.owner_authority, feed.owner_authority) as authority,
         lead(asset.effective_at) over (
-            partition by asset.source, asset.asset_ref order by asset.effective_at
+            partition by asset.source, asset.asset_ref
+            order by asset.effective_at
         ) as valid_to
     from {{ ref('stg_asset') }} as asset
     inner join {{ ref('stg_feed') }} as feed on asset.feed = feed.feed

@@ -53,10 +53,13 @@ grouped as (
 
 -- What one source calls by two codes is two pieces of equipment: a group that says otherwise is to be looked at.
 ambiguous as (
-    select distinct group_code
-    from grouped
-    group by group_code, source
-    having count(*) > 1
+    select group_code
+    from (
+        select group_code from grouped
+        group by group_code, source
+        having count(*) > 1
+    ) as crowded
+    group by group_code
 )
 
 select
@@ -70,4 +73,4 @@ select
     ambiguous.group_code is not null as is_ambiguous
 from grouped
 left join ambiguous on grouped.group_code = ambiguous.group_code
-order by asset_key
+order by grouped.asset_key

@@ -23,7 +23,8 @@ select
     cast(
         coalesce(
             sum(contract_seconds) over (
-                partition by territory order by local_date rows between unbounded preceding and 1 preceding
+                partition by territory
+                order by local_date rows between unbounded preceding and 1 preceding
             ), 0
         ) as double
     ) as contract_seconds_before

@@ -21,14 +21,14 @@ with reading as (
         feed.territory_time_zone as time_zone
     from {{ ref('stg_energy_reading') }} as reading
     inner join {{ ref('stg_feed') }} as feed on reading.feed = feed.feed
-    -- Zones reach 14 hours from UTC, and an interval may have begun days before the day it overlaps.
-    where {{ is_touched_instant('start_at', before=1 + longest_reading_days(), after=1) }}
+    -- An interval may have begun days before the day it overlaps.
+    where {{ is_touched_instant('start_at', before=reading_reach_days(), after=1) }}
 ),
 
 -- A reading counts on every local day it overlaps, in proportion to the time it spends there.
 spread as (
     select
-        reading.*,
+        *,
         cast(unnest(generate_series(
             cast(timezone(time_zone, start_at) as date),
             cast(timezone(time_zone, end_at - interval 1 microsecond) as date),
@@ -50,7 +50,11 @@ day as (
         timezone(seen.time_zone, cast(seen.local_date + interval 1 day as timestamp)) as day_ends_at,
         sun.sunrise_at,
         sun.sunset_at
-    from (select distinct territory, time_zone, local_date from touched) as seen
+    from (select distinct
+territory,
+time_zone,
+local_date
+from touched) as seen
     left join {{ source('raw', 'sun_time') }} as sun on seen.territory = sun.territory and seen.local_date = sun.local_date
 ),
 

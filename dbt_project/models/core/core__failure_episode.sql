@@ -48,7 +48,10 @@ judged as (
 followed as (
     select
         *,
-        lag(ended_at) over (partition by place_key, kind, fault_type order by started_at, episode_id) as previous_ended_at
+        lag(ended_at) over (
+            partition by place_key, kind, fault_type
+            order by started_at, episode_id
+        ) as previous_ended_at
     from judged
 )
 

@@ -79,4 +79,4 @@ select
     work.authority as owner_authority
 from touched as work
 left join ruled on work.feed = ruled.feed
-order by local_date
+order by work.local_date

@@ -110,8 +110,7 @@ select
     {{ asset_key('report.source', 'report.asset_ref') }} as asset_key,
     report.duplicate_of,
     case when root.is_cycle or root.root_ref is null then report.report_ref else root.root_ref end as root_report_ref,
-    {{ record_key('report.feed', 'case when root.is_cycle or root.root_ref is null then report.report_ref else root.root_ref end') }}
-        as root_report_key,
+    {{ record_key('report.feed', 'root_report_ref') }} as root_report_key,
     root.root_ref is not null and not root.is_cycle as is_duplicate,
     coalesce(root.is_cycle, false) as is_duplicate_cycle,
     ruled.fault_type,
@@ -121,10 +120,12 @@ select
     coalesce(report.acknowledged_at < report.opened_at, false) as is_acknowledged_before_opened,
     case when report.closed_at >= report.opened_at then {{ seconds_between('report.opened_at', 'report.closed_at') }} end
         as closing_seconds,
-    case when report.acknowledged_at >= report.opened_at then {{ seconds_between('report.opened_at', 'report.acknowledged_at') }} end
-        as acknowledgement_seconds,
+    case
+        when report.acknowledged_at >= report.opened_at
+            then {{ seconds_between('report.opened_at', 'report.acknowledged_at') }}
+    end as acknowledgement_seconds,
     report.authority as owner_authority
 from touched as report
 left join root on report.feed = root.feed and report.report_ref = root.report_ref
 left join ruled on report.feed = ruled.feed and report.report_ref = ruled.report_ref
-order by local_date
+order by report.local_date

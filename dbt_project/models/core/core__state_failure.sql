@@ -30,13 +30,19 @@ well as (
         rule.fault_type,
         min(hourly.first_observed_at) as well_at
     from {{ ref('core__observation_hourly') }} as hourly
-    inner join (select distinct feed, asset_ref, property, fault_type from segment where ended_at is null) as series
+    inner join (select distinct
+        feed,
+        asset_ref,
+        property,
+        fault_type
+    from segment
+    where ended_at is null) as series
         on hourly.feed = series.feed and hourly.asset_ref = series.asset_ref and hourly.property = series.property
     inner join rule
         on
             series.feed = rule.feed and series.property = rule.property and series.fault_type = rule.fault_type
             and (
-                (rule.value_text = hourly.text_first and rule.state = 'ok')
+                (hourly.text_first = rule.value_text and rule.state = 'ok')
                 or (
                     rule.value_text is null and hourly.value_first is not null
                     and not coalesce(hourly.value_first < rule.failed_below, false)
@@ -83,9 +89,12 @@ chained as (
     select
         *,
         coalesce(lag(ended_at) over series < started_at, true) as is_chain_start,
-        lag(state) over series is distinct from state as is_state_change
+        coalesce(lag(state) over series <> state, true) as is_state_change
     from ended
-    window series as (partition by feed, asset_ref, property, fault_type order by started_at)
+    window series as (
+        partition by feed, asset_ref, property, fault_type
+        order by started_at
+    )
 ),
 
 numbered as (
@@ -94,7 +103,10 @@ numbered as (
         sum(cast(is_chain_start as integer)) over series as chain,
         sum(cast(is_chain_start or is_state_change as integer)) over series as stretch
     from chained
-    window series as (partition by feed, asset_ref, property, fault_type order by started_at rows unbounded preceding)
+    window series as (
+        partition by feed, asset_ref, property, fault_type
+        order by started_at rows unbounded preceding
+    )
 ),
 
 -- The end of a group is that of its last segment: unknown when that one still lasts.

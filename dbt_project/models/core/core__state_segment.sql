@@ -83,18 +83,19 @@ told as (
         on
             candidate.feed = rule.feed
             and candidate.property = rule.property
-            and (rule.value_text = candidate.value_text or (rule.value_text is null and candidate.value is not null))
+            and (candidate.value_text = rule.value_text or (rule.value_text is null and candidate.value is not null))
 ),
 
 -- Where the feed does not carry a failure over a silence longer than its declared freshness, the silence ends the run.
 stepped as (
     select
         told.*,
-        lag(told.state) over series is distinct from told.state
+        coalesce(lag(told.state) over series <> told.state, true)
         or (
             not feed.bridges_communication_gap
             and coalesce(
-                {{ seconds_between('lag(told.observed_at) over series', 'told.observed_at') }} > feed.freshness_minutes * 60, false
+                {{ seconds_between('lag(told.observed_at) over series', 'told.observed_at') }}
+                > feed.freshness_minutes * 60, false
             )
         ) as is_step
     from told
@@ -139,7 +140,10 @@ bounded as (
         lead(state) over series as next_state,
         case when lag(state) over series = 'ok' then lag(started_at) over series end as ok_before_at
     from segment
-    window series as (partition by feed, asset_ref, property, fault_type, utc_day order by run_number)
+    window series as (
+        partition by feed, asset_ref, property, fault_type, utc_day
+        order by run_number
+    )
 )
 
 select

@@ -22,16 +22,19 @@ select
     any_value(episode.parent_key) as parent_key,
     any_value(episode.piloting) as piloting,
     any_value(episode.owner_authority) as owner_authority,
-    cast(count(*) filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at) as integer) as failures_started,
+    cast(count(*) filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at) as integer)
+        as failures_started,
     cast(
-        count(*) filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at and episode.is_repeat) as integer
+        count(*) filter (
+            where episode.kind = 'failure' and episode.started_at >= month.starts_at and episode.is_repeat
+        ) as integer
     ) as repeat_failures,
     cast(
         count(*) filter (where episode.kind = 'communication_loss' and episode.started_at >= month.starts_at) as integer
     ) as communication_losses_started,
     round(coalesce(
         fsum({{ overlap_seconds('episode.started_at', 'episode.down_until', 'month.starts_at', 'month.ends_at') }})
-            filter (where episode.kind = 'failure'), 0
+        filter (where episode.kind = 'failure'), 0
     ) / 3600, 2) as downtime_hours,
     cast(
         count(*) filter (where episode.kind = 'failure' and (episode.is_open or episode.ended_at >= month.ends_at)) as integer

@@ -50,7 +50,9 @@ in_service as (
         inventory.commune,
         inventory.piloting,
         count(distinct inventory.asset_key) as assets_in_service,
-        fsum({{ overlap_seconds('inventory.valid_from', 'inventory.valid_to', 'month.starts_at', 'month.ends_at') }}) as asset_seconds
+        fsum(
+            {{ overlap_seconds('inventory.valid_from', 'inventory.valid_to', 'month.starts_at', 'month.ends_at') }}
+        ) as asset_seconds
     from month
     inner join inventory
         on
@@ -75,9 +77,13 @@ failed as (
             as repeat_failures,
         count(*) filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at and episode.is_end_unknown)
             as failures_end_unknown,
-        count(*) filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at and episode.detected_by = 'state')
+        count(*) filter (
+            where episode.kind = 'failure' and episode.started_at >= month.starts_at and episode.detected_by = 'state'
+        )
             as detected_by_state,
-        count(*) filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at and episode.detected_by = 'report')
+        count(*) filter (
+            where episode.kind = 'failure' and episode.started_at >= month.starts_at and episode.detected_by = 'report'
+        )
             as detected_by_report,
         count(*) filter (
             where episode.kind = 'failure' and episode.started_at >= month.starts_at and episode.detected_by = 'intervention'
@@ -88,10 +94,10 @@ failed as (
         avg(episode.duration_seconds) filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at)
             as mean_duration_seconds,
         fsum({{ overlap_seconds('episode.started_at', 'episode.down_until', 'month.starts_at', 'month.ends_at') }})
-            filter (where episode.kind = 'failure') as downtime_seconds,
+        filter (where episode.kind = 'failure') as downtime_seconds,
         -- Only the downtime of equipment in the inventory can be compared with the inventory's time in service.
         fsum({{ overlap_seconds('episode.started_at', 'episode.down_until', 'month.starts_at', 'month.ends_at') }})
-            filter (where episode.kind = 'failure' and asset.asset_key is not null) as inventory_downtime_seconds
+        filter (where episode.kind = 'failure' and asset.asset_key is not null) as inventory_downtime_seconds
     from month
     inner join episode
         on

@@ -47,7 +47,9 @@ failure as (
     left join {{ ref('core__report') }} as report on paper.evidence_kind = 'report' and paper.evidence_key = report.report_key
     left join {{ ref('core__intervention_report') }} as link
         on paper.evidence_kind = 'intervention' and paper.evidence_key = link.intervention_key
-    left join {{ ref('core__failure_evidence') }} as alarm on paper.episode_id = alarm.episode_id and alarm.evidence_kind = 'state'
+    left join
+        {{ ref('core__failure_evidence') }} as alarm
+        on paper.episode_id = alarm.episode_id and alarm.evidence_kind = 'state'
     where paper.evidence_kind <> 'state'
     group by coalesce(report.root_report_key, link.root_report_key, paper.evidence_key)
 ),
@@ -81,7 +83,10 @@ opened as (
         coalesce(root.is_closed_before_opened, false)
         or coalesce(root.is_acknowledged_before_opened, false)
         or coalesce(work.is_sequence_impossible, false) as is_sequence_impossible
-    from (select * from {{ ref('core__report') }} where report_key = root_report_key) as root
+    from (
+        select * from {{ ref('core__report') }}
+        where report_key = root_report_key
+    ) as root
     full outer join work on root.report_key = work.case_key
     left join report on root.report_key = report.case_key
     left join failure on coalesce(root.report_key, work.case_key) = failure.case_key
@@ -118,10 +123,10 @@ step as (
 
 clocked as (
     select
-        case_key,
         {% for milestone in ['started', 'acknowledged', 'dispatched', 'arrived', 'made_safe', 'resolved', 'judged'] -%}
-        max(contract_at) filter (where milestone = '{{ milestone }}') as {{ milestone }}_contract{{ ',' if not loop.last }}
-        {% endfor %}
+            max(contract_at) filter (where milestone = '{{ milestone }}') as {{ milestone }}_contract,
+        {% endfor -%}
+        case_key
     from step
     group by case_key
 ),
@@ -135,8 +140,8 @@ timed as (
         fault.gtr_h,
         fault.clock,
         {% for milestone in ['acknowledged', 'dispatched', 'arrived', 'made_safe'] -%}
-        {{ seconds_between('opened.started_at', 'opened.' ~ milestone ~ '_at') }} as {{ milestone }}_seconds,
-        clocked.{{ milestone }}_contract - clocked.started_contract as {{ milestone }}_contract_seconds,
+            {{ seconds_between('opened.started_at', 'opened.' ~ milestone ~ '_at') }} as {{ milestone }}_seconds,
+            clocked.{{ milestone }}_contract - clocked.started_contract as {{ milestone }}_contract_seconds,
         {% endfor -%}
         -- Declared suspensions (a part on order, no access) are not the crew's time.
         {{ seconds_between('opened.started_at', 'opened.resolved_at') }} - opened.suspended_seconds as resolved_seconds,
@@ -151,20 +156,21 @@ timed as (
 
 judged as (
     select
-        *,
         {% for guarantee, milestone in [('gti', 'arrived'), ('gtrp', 'made_safe'), ('gtr', 'resolved')] -%}
-        case
-            when is_sequence_impossible then null
-            when {{ milestone }}_at is not null
-                then case clock when 'contract_hours' then {{ milestone }}_contract_seconds else {{ milestone }}_seconds end
-                    <= {{ guarantee }}_h * 3600
-            -- Still open past its time: missed, whatever comes. Closed without this step written down: nobody can tell.
-            when
-                is_open
-                and case clock when 'contract_hours' then age_contract_seconds else age_seconds end > {{ guarantee }}_h * 3600
-                then false
-        end as is_{{ guarantee }}_kept{{ ',' if not loop.last }}
-        {% endfor %}
+            case
+                when is_sequence_impossible then null
+                when {{ milestone }}_at is not null
+                    then
+                        case clock when 'contract_hours' then {{ milestone }}_contract_seconds else {{ milestone }}_seconds end
+                        <= {{ guarantee }}_h * 3600
+                -- Still open past its time: missed, whatever comes. Closed without this step written: nobody can tell.
+                when
+                    is_open
+                    and case clock when 'contract_hours' then age_contract_seconds else age_seconds end > {{ guarantee }}_h * 3600
+                    then false
+            end as is_{{ guarantee }}_kept,
+        {% endfor -%}
+        *
     from timed
 )
 
@@ -197,8 +203,9 @@ select
     judged.is_sequence_impossible,
     judged.suspended_seconds,
     {% for column in ['acknowledged', 'dispatched', 'arrived', 'made_safe', 'resolved'] -%}
-    case when not judged.is_sequence_impossible then judged.{{ column }}_seconds end as {{ column }}_seconds,
-    case when not judged.is_sequence_impossible then judged.{{ column }}_contract_seconds end as {{ column }}_contract_seconds,
+        case when not judged.is_sequence_impossible then judged.{{ column }}_seconds end as {{ column }}_seconds,
+        case when not judged.is_sequence_impossible then judged.{{ column }}_contract_seconds end
+            as {{ column }}_contract_seconds,
     {% endfor -%}
     case when not judged.is_sequence_impossible then judged.handling_seconds end as handling_seconds,
     judged.gti_h,
@@ -210,4 +217,4 @@ select
     judged.is_gtr_kept
 from judged
 inner join {{ source('raw', 'territory') }} as territory on judged.territory = territory.territory
-order by local_date, case_key
+order by local_date, judged.case_key
