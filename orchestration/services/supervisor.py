@@ -28,6 +28,8 @@ _LAUNCH_TIMEOUT_S: Final = 30.0
 # Another `vigie up` waits as long as Dagster may take to start.
 _UP_LOCK_TIMEOUT_S: Final = 600.0
 _POLL_S: Final = 0.1
+# States from which supervisord starts nothing by itself: never started, ended for good, given up.
+_RESTING: Final = frozenset({"STOPPED", "EXITED", "FATAL", "UNKNOWN"})
 # Beyond what each service may take to stop: supervisord kills it then and needs a moment itself.
 _STOP_MARGIN_S: Final = 10.0
 
@@ -60,7 +62,7 @@ class Started:
 
 
 def up(settings: Settings, tell: Tell, *, definitions: str = declared.DEFINITIONS) -> Started:
-    """Start every service and wait until each is healthy; do nothing if the instance runs already.
+    """Start every service that does not run and wait until each is healthy; do nothing if all of them run already.
 
     Args:
         settings: the instance; a port that something else has taken meanwhile is chosen anew, unless it is fixed.
@@ -72,8 +74,14 @@ def up(settings: Settings, tell: Tell, *, definitions: str = declared.DEFINITION
     """
     waiting = _once(tell, "another command starts or stops this instance: waiting for it")
     with locks.held(_up_lock(settings), timeout_s=_UP_LOCK_TIMEOUT_S, what="another vigie up", on_wait=waiting):
-        if Control.of(settings) is not None:
-            return Started(settings, declared.services(settings, definitions=definitions), None)
+        if (channel := Control.of(settings)) is not None:
+            services = declared.services(settings, definitions=definitions)
+            if any(state.state in _RESTING for state in channel.states().values()):
+                tell("this instance runs, but not all of it: starting the rest")
+                starting = _Start(settings, services, channel, tell)
+                starting.prepare()
+                starting.finish()
+            return Started(settings, services, None)
         _end_leftovers(settings)
         return _up(settings, tell, definitions)
 
@@ -89,11 +97,10 @@ def _up(settings: Settings, tell: Tell, definitions: str) -> Started:
             process, channel = control.launch(settings, services)
             undo.callback(_stop, settings, services)
             _wait_for_launch(settings, process)
-            starting = _Start(settings, services, process, channel, tell)
-            starting.run(until=frozenset({"postgres"}) & {service.name for service in services})
-            prepare.prepare(settings)
+            starting = _Start(settings, services, channel, tell)
+            starting.prepare()
         # From here on other commands may use PostgreSQL: the rest can take long.
-        starting.run(until=frozenset(service.name for service in services))
+        starting.finish()
         undo.pop_all()
     return Started(settings, services, process)
 
@@ -143,16 +150,23 @@ class _Start:
 
     settings: Settings
     services: tuple[Service, ...]
-    process: subprocess.Popen[bytes]
     channel: Control
     tell: Tell
     asked: dict[str, float] = field(default_factory=dict)
     healthy: set[str] = field(default_factory=set)
 
-    def run(self, *, until: frozenset[str]) -> None:
-        """Go on until the services of these names are healthy; those they do not need may not be started yet."""
+    def prepare(self) -> None:
+        """Start PostgreSQL, where it is ours, and make what the other services must find."""
+        self._run(until={service.name for service in self.services if service.name == "postgres"})
+        prepare.prepare(self.settings)
+
+    def finish(self) -> None:
+        """Start the others, and wait until all are healthy."""
+        self._run(until={service.name for service in self.services})
+
+    def _run(self, *, until: set[str]) -> None:
         while not self.healthy >= until:
-            if self.process.poll() is not None:
+            if not postgres.supervised(self.settings):
                 raise VigieError("the supervisor was stopped while services were starting", remedy="run vigie up again")
             states = self.channel.states()
             for service in self.services:
@@ -163,9 +177,10 @@ class _Start:
     def _advance(self, service: Service, state: ProcessState) -> None:
         if service.name not in self.asked:
             if self.healthy.issuperset(service.needs):
-                self.channel.start(service.name)
+                if state.state in _RESTING:
+                    self.channel.start(service.name)
+                    self.tell(f"{service.title}: starting")
                 self.asked[service.name] = time.monotonic()
-                self.tell(f"{service.title}: starting")
             return
         waited = time.monotonic() - self.asked[service.name]
         problem = service.check(_instant(state)) if state.state in {"RUNNING", "STARTING"} else state.state.lower()

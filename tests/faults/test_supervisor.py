@@ -215,6 +215,11 @@ def test_a_service_that_keeps_dying_later_is_fatal_in_status(
     assert printed["services"]["code-server"]["state"] == "fatal"
     assert "the disk is on fire" in printed["services"]["code-server"]["detail"]
     assert printed["services"]["webserver"]["state"] == "healthy"
+    flag.unlink()  # mended: the next `vigie up` starts what was given up, and leaves the rest alone
+    untouched = {service.name: service.pid for service in supervisor.status(stopped)}["webserver"]
+    assert _up(stopped).process is None
+    assert set(_states(stopped).values()) == {"healthy"}
+    assert {service.name: service.pid for service in supervisor.status(stopped)}["webserver"] == untouched
 
 
 def test_two_homes_side_by_side(small: Callable[[str], None], tmp_path: Path) -> None:
@@ -296,6 +301,34 @@ sys.exit(main(["up", "--home", {str(stopped.home)!r}]))
     assert rest.splitlines()[-1] == "stopped"
     assert process.returncode == 0
     assert _processes_of(stopped.home) == []
+
+
+def test_interrupted_while_it_starts_it_leaves_nothing(stopped: Settings, tmp_path: Path) -> None:
+    code = f"""
+import signal, sys
+from orchestration.cli.main import main
+from orchestration.services import declared
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(["up", "--home", {str(stopped.home)!r}]))
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    assert process.stderr is not None
+    while "Dagster code server: starting" not in (line := process.stderr.readline()):
+        assert line, "it ended"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert _processes_of(stopped.home) == []
+
+
+def test_a_killed_start_is_finished_by_the_next(small: Callable[[str], None], stopped: Settings) -> None:
+    services = declared.services(stopped)
+    postgres_cluster.create(stopped)
+    control.launch(stopped, services)  # a start that got no further: nothing runs but the supervisor
+    _eventually(lambda: control.Control.of(stopped) is not None)
+    assert _up(stopped).process is None
+    assert set(_states(stopped).values()) == {"healthy"}
 
 
 def test_checks_tell_what_they_saw(settings: Settings) -> None:
