@@ -9,14 +9,14 @@ and for a record that cannot be translated its `_reason`, `_detail` and `_origin
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import dataframely as dy
 import duckdb
 
 from ingestion.contracts.canonical import Observation
-from ingestion.contracts.units import Conversion, to_canonical
+from ingestion.contracts.units import COLUMN_UNITS, SPELLINGS, UNITS, Conversion, between, to_canonical
 from ingestion.errors import WrongUse
 from ingestion.feeds.model import Feed, FieldSpec, MapTo, Measure
 from ingestion.lake.session import identifier, literal
@@ -32,6 +32,7 @@ REASONS: Final = {
     "not_an_instant": "is not a date or time in the formats of the contract, or does not exist in its time zone",
     "not_a_date": "is not a date in the formats of the contract",
     "not_a_boolean": "is neither of the contract's true or false values",
+    "unknown_unit": "is not a unit this platform converts",
     "unknown_code": "is not among the values that the contract translates",
 }
 
@@ -107,7 +108,7 @@ def compile_feed(feed: Feed, types: dict[str, str], relation: str, con: duckdb.D
     """
     _require_columns(feed, types)
     source = _Source(feed, types)
-    targets = [_target(name, how, source, con, relation) for name, how in feed.mapping.items()]
+    targets = _with_units_of_rows(feed, [_target(name, how, source, con, relation) for name, how in feed.mapping.items()])
     measures = [_measure(i, m, source) for i, m in enumerate(feed.measures)]
     scope = _scope(feed, source)
     # Cells are settled only now that every use is known.
@@ -220,12 +221,40 @@ def _target(name: str, how: MapTo, source: _Source, con: duckdb.DuckDBPyConnecti
             failed, reason = f"{cells.text(expression, sql_type)} NOT IN ({known})", "unknown_code"
         sql_type = "VARCHAR"
         empty = "false" if how.other is not None else empty
-    typed, why = _typed_value(value, sql_type, column, how, spec, feed)
+    typed, why = _typed_value(value, sql_type, name, how, spec, feed)
     if failed is None and why:
         failed, reason = f"(NOT ({empty}) AND {_typed(name)} IS NULL)", why
     quoted = "'a value'" if personal else f"'\"' || left(CAST({expression} AS VARCHAR), 100) || '\"'"
     shown = f"{literal(origin + ': ')} || coalesce({quoted}, 'nothing') || {literal(' ' + REASONS.get(reason, reason))}"
     return _Target(name, typed, failed, reason, shown, personal)
+
+
+def _with_units_of_rows(feed: Feed, targets: list[_Target]) -> list[_Target]:
+    """Convert each value by the unit its own record states; a unit that is not known is a rejection, not a guess."""
+    by_name = {t.name: t for t in targets}
+    value, unit = by_name.get("value"), by_name.get("unit")
+    if value is None or unit is None or feed.mapping["unit"].constant is not None or _unit_of(feed, "value") is not None:
+        return targets
+    codes = {**{code: code for code in UNITS}, **SPELLINGS}
+    stated = unit.expression
+    to_lake = _case((f"{stated} = {literal(s)}", _in_lake_unit(value.expression, UNITS[code])) for s, code in codes.items())
+    in_lake = _case((f"{stated} = {literal(s)}", literal(UNITS[code].canonical)) for s, code in codes.items())
+    unknown = f"({value.expression} IS NOT NULL AND {_typed('unit')} IS NULL)"
+    shown = f"'unit: ' || coalesce('\"' || left({stated}, 100) || '\"', 'nothing') || {literal(' ' + REASONS['unknown_unit'])}"
+    by_name["unit"] = replace(unit, expression=in_lake, failed=unknown, reason="unknown_unit", shown=shown)
+    if value.failed is not None:
+        # Whether a value can be read is judged before its unit is known.
+        by_name["value"] = replace(value, expression=to_lake, failed=value.failed.replace(_typed("value"), f"({value.expression})"))
+    return list(by_name.values())
+
+
+def _in_lake_unit(expression: str, unit: Conversion) -> str:
+    return expression if unit.is_identity else cells.number(expression, "DOUBLE", unit=unit)
+
+
+def _unit_of(feed: Feed, name: str) -> str | None:
+    how = feed.mapping[name]
+    return how.unit or (feed.field(how.column).unit if how.column is not None else None)
 
 
 def _other(how: MapTo, expression: str, sql_type: str) -> str | None:
@@ -234,10 +263,10 @@ def _other(how: MapTo, expression: str, sql_type: str) -> str | None:
     return f"CASE WHEN {expression} IS NOT NULL THEN {literal(how.other)} END" if how.other is not None else None
 
 
-def _typed_value(value: str, sql_type: str, column: dy.Column, how: MapTo, spec: FieldSpec, feed: Feed) -> tuple[str, str]:
+def _typed_value(value: str, sql_type: str, name: str, how: MapTo, spec: FieldSpec, feed: Feed) -> tuple[str, str]:
     """Return (expression, reason when it cannot be read) for one canonical column."""
     formats = _formats(how, spec, feed)
-    match column:
+    match feed.canonical.schema.columns()[name]:
         case dy.Datetime():
             zone = how.time_zone or feed.time_zone
             return cells.instant(value, sql_type, zone=zone, formats=formats, offset=how.offset), "not_an_instant"
@@ -245,7 +274,8 @@ def _typed_value(value: str, sql_type: str, column: dy.Column, how: MapTo, spec:
             return cells.date(value, sql_type, formats=formats), "not_a_date"
         case dy.Float64():
             unit = how.unit or spec.unit
-            return _number(value, sql_type, spec, feed, to_canonical(unit) if unit else None), "not_a_number"
+            conversion = (between(unit, COLUMN_UNITS[name]) if name in COLUMN_UNITS else to_canonical(unit)) if unit else None
+            return _number(value, sql_type, spec, feed, conversion), "not_a_number"
         case dy.Bool():
             return cells.boolean(value, sql_type, true=spec.trueValues, false=spec.falseValues), "not_a_boolean"
         case _:
