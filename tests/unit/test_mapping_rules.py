@@ -91,7 +91,7 @@ def polars_type(column: dy.Column) -> Any:
 
 def accepted_by_dataframely(contract: Contract, rows: list[dict[str, Any]]) -> list[int]:
     columns = contract.schema.columns()
-    numbered = type(f"Numbered{contract.name}", (contract.schema,), {"_n": dy.Int64(nullable=False)})
+    numbered: type[dy.Schema] = type(f"Numbered{contract.name}", (contract.schema,), {"_n": dy.Int64(nullable=False)})
     frame = pl.DataFrame(
         {"_n": list(range(len(rows)))} | {n: pl.Series(n, [r[n] for r in rows], dtype=polars_type(c)) for n, c in columns.items()}
     )
