@@ -20,32 +20,13 @@ from typing import Any, Final
 import duckdb
 
 from ingestion.contracts.canonical import CONTRACTS
+from ingestion.lake import reference
 from ingestion.lake.address import LakeAddress
 from ingestion.lake.session import attach, open_engine
 from ingestion.lake.tables import create_lake
 from orchestration.settings import Settings
 
 PROJECT: Final = Path(__file__).resolve().parents[2] / "dbt_project"
-
-# The reference tables of docs/architecture.md, in DuckDB's types.
-REFERENCE: Final[dict[str, str]] = {
-    "feed": "feed VARCHAR, title VARCHAR, contract VARCHAR, domain VARCHAR, source VARCHAR, territory VARCHAR, time_zone VARCHAR, "
-    "owner_authority VARCHAR, owner VARCHAR, steward VARCHAR, publisher VARCHAR, licence VARCHAR, flap_window_minutes DOUBLE, "
-    "bridges_communication_gap BOOLEAN, freshness_minutes DOUBLE, retention_days INTEGER",
-    "feed_state_rule": "feed VARCHAR, property VARCHAR, value_text VARCHAR, failed_below DOUBLE, failed_above DOUBLE, state VARCHAR, "
-    "fault_type VARCHAR",
-    "feed_fault_rule": "feed VARCHAR, rule_order INTEGER, category_like VARCHAR, subcategory_like VARCHAR, fault_type VARCHAR, "
-    "asset_type VARCHAR",
-    "feed_baseline": "feed VARCHAR, meter_ref VARCHAR, reference_start DATE, reference_end DATE, tolerance_pct DOUBLE",
-    "territory": "territory VARCHAR, name VARCHAR, time_zone VARCHAR, holidays VARCHAR, latitude DOUBLE, longitude DOUBLE",
-    "calendar_day": "territory VARCHAR, local_date DATE, is_holiday BOOLEAN, holiday_name VARCHAR, is_working_day BOOLEAN, "
-    "opens_at TIMESTAMPTZ, closes_at TIMESTAMPTZ",
-    "sun_time": "territory VARCHAR, local_date DATE, sunrise_at TIMESTAMPTZ, sunset_at TIMESTAMPTZ",
-    "lighting_regime": "source VARCHAR, cabinet_ref VARCHAR, valid_from DATE, valid_to DATE, off_from VARCHAR, off_until VARCHAR, "
-    "dimming_pct DOUBLE, driver_loss_pct DOUBLE",
-    "meter_link": "feed VARCHAR, meter_ref VARCHAR, source VARCHAR, asset_ref VARCHAR, valid_from DATE, valid_to DATE",
-    "energy_factor": "territory VARCHAR, valid_from DATE, valid_to DATE, eur_per_kwh DOUBLE, kgco2e_per_kwh DOUBLE, reason VARCHAR",
-}
 
 Row = Mapping[str, Any]
 
@@ -78,8 +59,7 @@ class Lake:
         }
         lake = cls(settings.lake, settings.home, environment=environment)
         with lake.connect() as con:
-            for table, columns in REFERENCE.items():
-                con.execute(f"CREATE TABLE IF NOT EXISTS lake.raw.{table} ({columns})")
+            reference.create(con)
         return lake
 
     @contextlib.contextmanager

@@ -142,9 +142,9 @@ def test_build_then_late_data_then_rules(lake: Lake) -> None:
     ]
     # R2 and W1 are one failure; the nine other reports and W2 are others.
     assert lake.query("SELECT count(*), sum(reports), sum(interventions) FROM lake.work_core.failure_episode") == [(11, 10, 2)]
-    assert lake.query("SELECT cases_timed, p50_hours FROM lake.work_indicators.intervention_time_by_category WHERE category IS NOT NULL") == [
-        (10, 2.0)
-    ]
+    assert lake.query(
+        "SELECT cases_timed, p50_hours FROM lake.work_indicators.intervention_time_by_category WHERE category IS NOT NULL"
+    ) == [(10, 2.0)]
 
     before = tables(lake)
     lake.dbt("run")
@@ -185,7 +185,9 @@ def test_build_then_late_data_then_rules(lake: Lake) -> None:
     ]
 
     # A rule changes: what it touches is not in the touched days, so the models that depend on it are built whole.
-    lake.refer(feed_fault_rule=[{"feed": "grc", "rule_order": 1, "category_like": "%", "subcategory_like": "%", "fault_type": "street-dark"}])
+    lake.refer(
+        feed_fault_rule=[{"feed": "grc", "rule_order": 1, "category_like": "%", "subcategory_like": "%", "fault_type": "street-dark"}]
+    )
     output = lake.dbt("run").stdout
     assert "core__report is built whole: the rules it depends on have changed" in output
     assert "core__energy_daily is built whole" not in output

@@ -50,19 +50,20 @@ day as (
         timezone(seen.time_zone, cast(seen.local_date + interval 1 day as timestamp)) as day_ends_at,
         sun.sunrise_at,
         sun.sunset_at
-    from (select distinct
-territory,
-time_zone,
-local_date
-from touched) as seen
+    from (
+        select distinct
+            territory,
+            time_zone,
+            local_date
+        from touched
+    ) as seen
     left join {{ source('raw', 'sun_time') }} as sun on seen.territory = sun.territory and seen.local_date = sun.local_date
 ),
 
 shared as (
     select
         touched.*,
-        day.day_starts_at,
-        day.day_ends_at,
+        {{ seconds_between('day.day_starts_at', 'day.day_ends_at') }} as day_seconds,
         {{ overlap_seconds('touched.start_at', 'touched.end_at', 'day.day_starts_at', 'day.day_ends_at') }} as shared_seconds,
         {{ seconds_between('touched.start_at', 'touched.end_at') }} as reading_seconds,
         -- Only intervals that lie wholly on one side of sunrise and sunset tell what burned by day or by night.
@@ -83,9 +84,9 @@ select
     round(fsum(energy_wh * shared_seconds / reading_seconds), 3) as energy_wh,
     count(*) as readings,
     round(fsum(shared_seconds), 3) as measured_seconds,
-    {{ seconds_between('any_value(day_starts_at)', 'any_value(day_ends_at)') }} as day_seconds,
+    any_value(day_seconds) as day_seconds,
     -- Overlapping readings can cover a day more than once; they are not trusted more than once.
-    round(fsum(shared_seconds) / {{ seconds_between('any_value(day_starts_at)', 'any_value(day_ends_at)') }}, 6) as coverage_share,
+    round(fsum(shared_seconds) / any_value(day_seconds), 6) as coverage_share,
     round(fsum(energy_wh * shared_seconds / reading_seconds) filter (where is_daylight), 3) as daylight_wh,
     coalesce(round(fsum(shared_seconds) filter (where is_daylight), 3), 0) as daylight_seconds,
     round(fsum(energy_wh * shared_seconds / reading_seconds) filter (where is_dark), 3) as dark_wh,

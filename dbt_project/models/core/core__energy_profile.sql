@@ -8,10 +8,12 @@ with baseline as (
             reference_start := baseline.reference_start,
             reference_end := baseline.reference_end
         ), (cast(baseline.meter_ref is null as integer), baseline.reference_start)) as period
-    from (select distinct
-        feed,
-        meter_ref
-    from {{ ref('core__energy_daily') }}) as daily
+    from (
+        select distinct
+            feed,
+            meter_ref
+        from {{ ref('core__energy_daily') }}
+    ) as daily
     inner join {{ source('raw', 'feed_baseline') }} as baseline
         on daily.feed = baseline.feed and (daily.meter_ref = baseline.meter_ref or baseline.meter_ref is null)
     group by daily.feed, daily.meter_ref

@@ -48,10 +48,12 @@ local_hour as (
         cast(timezone(feed.territory_time_zone, seen.observed_hour) as date) as local_date,
         -- A night bears the date of its evening: noon to noon.
         cast(timezone(feed.territory_time_zone, seen.observed_hour) - interval 12 hour as date) as night_of
-    from (select distinct
-        feed,
-        observed_hour
-    from hourly) as seen
+    from (
+        select distinct
+            feed,
+            observed_hour
+        from hourly
+    ) as seen
     inner join {{ ref('stg_feed') }} as feed on seen.feed = feed.feed
 )
 

@@ -30,13 +30,15 @@ well as (
         rule.fault_type,
         min(hourly.first_observed_at) as well_at
     from {{ ref('core__observation_hourly') }} as hourly
-    inner join (select distinct
-        feed,
-        asset_ref,
-        property,
-        fault_type
-    from segment
-    where ended_at is null) as series
+    inner join (
+        select distinct
+            feed,
+            asset_ref,
+            property,
+            fault_type
+        from segment
+        where ended_at is null
+    ) as series
         on hourly.feed = series.feed and hourly.asset_ref = series.asset_ref and hourly.property = series.property
     inner join rule
         on

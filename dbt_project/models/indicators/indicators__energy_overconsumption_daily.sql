@@ -10,10 +10,12 @@ baseline as (
         arg_min(
             baseline.tolerance_pct, (cast(baseline.meter_ref is null as integer), baseline.reference_start)
         ) as tolerance_pct
-    from (select distinct
-        feed,
-        meter_ref
-    from measured) as meter
+    from (
+        select distinct
+            feed,
+            meter_ref
+        from measured
+    ) as meter
     inner join {{ source('raw', 'feed_baseline') }} as baseline
         on meter.feed = baseline.feed and (meter.meter_ref = baseline.meter_ref or baseline.meter_ref is null)
     group by meter.feed, meter.meter_ref
@@ -55,10 +57,12 @@ local_hour as (
                 timezone(zone.time_zone, cast(day.local_date + interval 1 day as timestamp)) - interval 1 hour,
                 interval 1 hour
             )) as hour_at
-        from (select distinct
-            territory,
-            local_date
-        from measured) as day
+        from (
+            select distinct
+                territory,
+                local_date
+            from measured
+        ) as day
         inner join {{ source('raw', 'territory') }} as zone on day.territory = zone.territory
     ) as hours
     inner join {{ source('raw', 'territory') }} as territory on hours.territory = territory.territory
@@ -72,10 +76,12 @@ profiled as (
         -- An hour of the week the reference period never saw leaves the day without expectation.
         case when count(*) = count(profile.expected_wh) then fsum(profile.expected_wh) end as expected_wh
     from measured
-    inner join (select distinct
-        feed,
-        meter_ref
-    from {{ ref('core__energy_profile') }}) as known
+    inner join (
+        select distinct
+            feed,
+            meter_ref
+        from {{ ref('core__energy_profile') }}
+    ) as known
         on measured.feed = known.feed and measured.meter_ref = known.meter_ref
     inner join local_hour on measured.territory = local_hour.territory and measured.local_date = local_hour.local_date
     left join {{ ref('core__energy_profile') }} as profile
