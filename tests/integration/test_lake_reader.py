@@ -140,11 +140,11 @@ HOLDS = (
 # file among the lake's is one of them: DuckDB's allowed folders are allowed for both. In the server profile the readers'
 # system user cannot write there.
 PARSER_ONLY = (
-    "parquet under the data path", "parquet file as a table", "glob of the data path", "parquet metadata",
-    "raw", "raw with the lake's name", "work",
-    "raw in a union", "copy to the lake", "postgres_query", "the catalogue's tables", "snapshots", "settings", "all settings",
-    "databases", "information_schema", "an engine's view", "an engine's view behind its own CTE", "an engine's view before its CTE",
-    "describe in a subquery", "summarize in a subquery", "show", "two statements", "explain analyze",
+    "parquet under the data path", "parquet file as a table", "glob of the data path", "parquet metadata", "copy to the lake",
+    "raw", "raw with the lake's name", "work", "raw in a union", "postgres_query", "the catalogue's tables", "snapshots",
+    "settings", "all settings", "databases", "information_schema", "an engine's view", "an engine's view behind its own CTE",
+    "an engine's view before its CTE", "describe in a subquery", "summarize in a subquery", "show", "two statements",
+    "explain analyze",
 )  # fmt: skip
 
 
