@@ -1,0 +1,102 @@
+"""Every benchmark, and bench/RESULTS.md: `python -m bench.run` (or `make bench`), about five minutes and 10 GB of disk.
+
+Here: running and reporting. Not here: measuring (`batch`, `scans`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from bench import batch, scans
+from bench.machine import apart, description
+
+RESULTS: Final = Path(__file__).with_name("RESULTS.md")
+RAW: Final = Path(__file__).with_name("results.json")
+BENCHMARKS: Final = ("batch", "scans")
+
+
+def main(words: list[str]) -> None:
+    """Run the named benchmarks (all by default) and write the results; those not named keep their last ones."""
+    unknown = sorted(set(words) - set(BENCHMARKS))
+    if unknown:
+        sys.exit(f"no benchmark {', '.join(unknown)} (there are: {', '.join(BENCHMARKS)})")
+    found: dict[str, Any] = json.loads(RAW.read_text(encoding="utf-8")) if RAW.exists() else {}
+    for name in words or BENCHMARKS:
+        print(f"{name}…", flush=True)
+        machine = description()
+        found[name] = apart(f"bench.{name}") | {"machine": machine}
+    RAW.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    RESULTS.write_text(report(found), encoding="utf-8")
+    print(RESULTS.read_text(encoding="utf-8"))
+
+
+def report(found: dict[str, Any]) -> str:
+    """Return the results as Markdown."""
+    parts = ["# Results\n\nWritten by `make bench`; what is measured and how: [README.md](README.md).\n"]
+    if "batch" in found:
+        parts.append(_batch(found["batch"]))
+    if "scans" in found:
+        parts.append(_scans(found["scans"]))
+    return "\n".join(parts)
+
+
+def _machine(found: dict[str, Any]) -> str:
+    return " · ".join(f"{k}: {v}" for k, v in found["machine"].items()) + "\n"
+
+
+def _verdict(is_met: bool) -> str:  # noqa: FBT001 - one word of a table
+    return "met" if is_met else "**missed**"
+
+
+def _batch(b: dict[str, Any]) -> str:
+    account = b["account"]
+    return f"""\
+## Batch landing
+
+{_machine(b)}
+{b["rows"]:,} rows of CSV, 8 columns, {b["file_mb"]} MB; three runs each, alternately.
+
+| | seconds of each run | rows per second (best) | peak memory |
+|---|---|---:|---:|
+| DuckDB, typed `CREATE TABLE AS` into a file | {", ".join(map(str, b["duckdb_seconds"]))} | {b["duckdb_rows_per_s"]:,} | {b["duckdb_memory_mb"]:,} MB |
+| Vigie, landed | {", ".join(map(str, b["vigie_seconds"]))} | {b["vigie_rows_per_s"]:,} | {b["vigie_memory_mb"]:,} MB |
+
+| target | measured | |
+|---|---|---|
+| at least {batch.MIN_RATIO} of DuckDB's rate | {b["ratio"]} | {_verdict(b["ratio"] >= batch.MIN_RATIO)} |
+| under {batch.MAX_MEMORY_MB:,.0f} MB | {b["vigie_memory_mb"]:,} MB | {_verdict(b["vigie_memory_mb"] < batch.MAX_MEMORY_MB)} |
+
+Received {account["received"]:,} = stored {account["stored"]:,} + duplicate {account["duplicate"]:,} + rejected {account["rejected"]:,}.
+"""
+
+
+def _scans(s: dict[str, Any]) -> str:
+    rows = "\n".join(f"| {n} | {t['lake_s']} | {t['postgres_s']} | {t['ratio']} |" for n, t in s["scans"].items())
+    look = s["lookup"]
+    return f"""\
+## Full scans against PostgreSQL
+
+{_machine(s)}
+{s["rows"]:,} observations of {scans.ASSETS:,} assets over {scans.DAYS} days; median of {scans.RUNS} warm runs, same answers.
+
+| scan | lake, s | PostgreSQL, s | times faster |
+|---|---:|---:|---:|
+{rows}
+
+| target | measured | |
+|---|---|---|
+| at least {scans.MIN_TIME_RATIO:.0f} times faster (median) | {s["median_time_ratio"]} | {_verdict(s["median_time_ratio"] >= scans.MIN_TIME_RATIO)} |
+| at most {scans.MAX_SPACE_RATIO} of the space (table and indexes) | {s["lake_bytes"] / 1e6:,.0f} of {s["postgres_bytes"] / 1e6:,.0f} MB: {s["space_ratio"]} \
+| {_verdict(s["space_ratio"] <= scans.MAX_SPACE_RATIO)} |
+
+The look-up of one asset's month: lake {look["lake_s"] * 1000:.0f} ms, PostgreSQL {look["postgres_s"] * 1000:.1f} ms. PostgreSQL wins it
+{look["lake_s"] / look["postgres_s"]:.0f} times over: its index finds the rows where the lake reads a month's files of one column. Pages that show one
+asset's curve read the hourly table (7 times fewer rows); latest values belong in PostgreSQL or in memory.
+"""
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
