@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy='touched_days',
     on_schema_change='fail',
-    partitioned_by=['year(utc_date)', 'month(utc_date)', 'day(utc_date)'],
+    partitioned_by=['year(utc_date)', 'month(utc_date)'],
     post_hook="{{ record_model_state() }}",
     meta={
         'touched_by': 'observation',
