@@ -98,6 +98,8 @@ def read(settings: Settings, instance: dg.DagsterInstance, run_id: str) -> Build
                 report.checks_failed.append(f"{evaluation.asset_key.to_user_string()}: {evaluation.check_name}")
         elif event.event_type_value == "STEP_FAILURE":
             report.errors += _causes(settings, run_id, event)
+        elif event.event_type_value == "RUN_FAILURE" and not report.errors:
+            report.errors.append(event.message or "the run failed")
     rows = counts.table_rows(settings.lake)
     nodes = _Nodes(project.manifest(settings), rows)
     report.steps = [nodes.step(name, duration) for name, duration in seconds.items()]

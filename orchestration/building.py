@@ -57,14 +57,21 @@ def build(
     started = time.monotonic()
     before = last_publication(settings.lake)
     landed = counts.landed_since(settings.lake, before.landing_seq if before else 0)
-    why_not = inputs.up_to_date(settings, dt.datetime.now(dt.UTC))
-    if why_not == inputs.NOTHING_LANDED or (why_not is not None and not force and as_of is None):
-        report = BuildReport("UP_TO_DATE", reason=why_not, published=before)
-    else:
-        report = _build(settings, run_tags(landed.first_received_on, dt.datetime.now(dt.UTC).date(), as_of), progress)
+    is_asked = force or as_of is not None
+    report = _nothing_to_do(settings, is_asked=is_asked)
+    if report is None:
+        tags = run_tags(landed.first_received_on, dt.datetime.now(dt.UTC).date(), as_of)
+        report = _build(settings, tags, progress, is_asked=is_asked)
     report.seconds = round(time.monotonic() - started, 1)
     report.landed = landed.totals
     return report
+
+
+def _nothing_to_do(settings: Settings, *, is_asked: bool) -> BuildReport | None:
+    why_not = inputs.up_to_date(settings, dt.datetime.now(dt.UTC))
+    if why_not is None or (is_asked and why_not != inputs.NOTHING_LANDED):
+        return None
+    return BuildReport("UP_TO_DATE", reason=why_not, published=last_publication(settings.lake))
 
 
 def run_tags(first: dt.date | None, today: dt.date, as_of: dt.datetime | None) -> dict[str, str]:
@@ -80,20 +87,30 @@ def run_tags(first: dt.date | None, today: dt.date, as_of: dt.datetime | None) -
     return tags | {"dagster/asset_partition_range_start": first.isoformat(), "dagster/asset_partition_range_end": today.isoformat()}
 
 
-def _build(settings: Settings, tags: dict[str, str], progress: Callable[[str], None]) -> BuildReport:
+def _build(settings: Settings, tags: dict[str, str], progress: Callable[[str], None], *, is_asked: bool) -> BuildReport:
     import dagster as dg  # noqa: PLC0415 - two seconds that other commands should not pay
 
     from orchestration import runs  # noqa: PLC0415 - the same
+    from orchestration.jobs import BUILD_JOB  # noqa: PLC0415 - the same
 
     os.environ.update(settings.environment())
+    def waiting() -> None:
+        progress("another build is under way: waiting for it to end")
+
     with dg.DagsterInstance.get() as instance:
         runs.end_dead_runs(instance)
         if Control.of(settings) is not None:
-            run_id = _submit(settings, tags, progress)
-            runs.follow(instance, run_id, progress)
+            other = runs.under_way(instance, BUILD_JOB)
+            if other is not None:
+                waiting()
+                runs.follow(instance, other, lambda _: None)
+                if (report := _nothing_to_do(settings, is_asked=is_asked)) is not None:
+                    return report
+            run_id = runs.follow_to_the_last(instance, _submit(settings, tags, progress), progress)
         else:
-            waiting = lambda: progress("another build is under way: waiting for it to end")  # noqa: E731
             with locks.held(settings.run_path / "build.lock", timeout_s=_LOCK_TIMEOUT_S, what="another build", on_wait=waiting):
+                if (report := _nothing_to_do(settings, is_asked=is_asked)) is not None:
+                    return report
                 run_id = _run_here(settings, instance, tags, progress)
         return build_report.read(settings, instance, run_id)
 

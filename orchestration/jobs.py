@@ -50,7 +50,7 @@ def build_schedule() -> dg.ScheduleDefinition:
         settings, now = instance.settings, context.scheduled_execution_time
         # A build of the command line that was killed holds its place in the pool until somebody says that it is dead.
         runs.end_dead_runs(context.instance)
-        if runs.is_under_way(context.instance, BUILD_JOB):
+        if runs.under_way(context.instance, BUILD_JOB) is not None:
             return dg.SkipReason("a build is under way")
         why_not = inputs.up_to_date(settings, now)
         if why_not is not None:

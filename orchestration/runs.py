@@ -15,9 +15,14 @@ import psutil
 
 # Tag of a run that lives in a command's own process: host, process id and start of the process.
 PROCESS_TAG: Final = "vigie/process"
+# Tags that Dagster's daemon writes on a run whose process crashed.
+WILL_RETRY_TAG: Final = "dagster/will_retry"
+AUTO_RETRY_RUN_ID_TAG: Final = "dagster/auto_retry_run_id"
 _POLL_S: Final = 0.3
 # Events per query; a build has about 500.
 _PAGE: Final = 1000
+# The daemon submits the retry within a minute of the failure, or not at all.
+_RETRY_TIMEOUT_S: Final = 60.0
 _TERMINAL: Final = ("SUCCESS", "FAILURE", "CANCELED")
 _UNFINISHED: Final = (
     dg.DagsterRunStatus.QUEUED,
@@ -39,19 +44,25 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
     Dagster's daemon watches the runs it launched; those of the command line are nobody's when their process is killed.
     """
+    storage = instance.event_log_storage
     dead = []
     for run in instance.get_runs(dg.RunsFilter(statuses=list(_UNFINISHED))):
         tag = run.tags.get(PROCESS_TAG)
         if tag is not None and not _is_alive(tag):
             instance.report_run_failed(run, message="its process was killed")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             dead.append(run.run_id)
+    for pool in storage.get_concurrency_keys():
+        for run_id in storage.get_concurrency_info(pool).active_run_ids:
+            holder = instance.get_run_by_id(run_id)
+            if holder is None or holder.status.value in _TERMINAL:
+                storage.free_concurrency_slots_for_run(run_id)
     return dead
 
 
-def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
-    """Whether a run of a job waits or runs."""
-    return bool(instance.get_runs(dg.RunsFilter(job_name=job, statuses=list(_UNFINISHED)), limit=1))
+def under_way(instance: dg.DagsterInstance, job: str) -> str | None:
+    """Return the latest run of a job that waits or runs, if any."""
+    found = instance.get_runs(dg.RunsFilter(job_name=job, statuses=list(_UNFINISHED)), limit=1)
+    return found[0].run_id if found else None
 
 
 def _is_alive(tag: str) -> bool:
@@ -84,6 +95,24 @@ def follow(
         if ended:
             return
         time.sleep(_POLL_S)
+
+
+def follow_to_the_last(instance: dg.DagsterInstance, run_id: str, progress: Callable[[str], None]) -> str:
+    """Follow a run, and the runs by which Dagster tries again what a crash cut short; return the last one's id."""
+    while True:
+        follow(instance, run_id, progress)
+        deadline = time.monotonic() + _RETRY_TIMEOUT_S
+        while (run := instance.get_run_by_id(run_id)) is not None and run.tags.get(WILL_RETRY_TAG) == "true":
+            retry = run.tags.get(AUTO_RETRY_RUN_ID_TAG)
+            if retry is not None:
+                progress("its process died: Dagster tries again")
+                run_id = retry
+                break
+            if time.monotonic() > deadline:
+                return run_id
+            time.sleep(_POLL_S)
+        else:
+            return run_id
 
 
 def _tell(entry: dg.EventLogEntry, progress: Callable[[str], None]) -> None:

@@ -21,6 +21,10 @@ _KEPT_SKIPPED_TICKS_DAYS: Final = 3
 _CONCURRENT_RUNS: Final = 4
 # A run that has not started after this waits for nothing: a start takes ten seconds on a loaded machine.
 _START_TIMEOUT_S: Final = 300
+# A run whose process was killed keeps its place in a pool, and everybody waits for it: Dagster frees such places only when
+# told to. Soon after its end, and looked for often enough that a person still waits for it.
+_MONITORING_POLL_S: Final = 15
+_FREE_SLOTS_AFTER_S: Final = 5
 
 
 def instance_configuration() -> dict[str, Any]:
@@ -38,7 +42,12 @@ def instance_configuration() -> dict[str, Any]:
         # What crashed (a machine restarted in the middle) is tried again; what failed by its own error is not: the
         # steps that may be retried say so themselves.
         "run_retries": {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False},
-        "run_monitoring": {"enabled": True, "start_timeout_seconds": _START_TIMEOUT_S},
+        "run_monitoring": {
+            "enabled": True,
+            "start_timeout_seconds": _START_TIMEOUT_S,
+            "poll_interval_seconds": _MONITORING_POLL_S,
+            "free_slots_after_run_end_seconds": _FREE_SLOTS_AFTER_S,
+        },
         "retention": {"schedule": {"purge_after_days": ticks}, "sensor": {"purge_after_days": ticks}},
         "telemetry": {"enabled": False},
     }
