@@ -140,6 +140,7 @@ def _feed_rows(feeds: Iterable[Feed]) -> dict[str, list[tuple[object, ...]]]:
                 rules.bridges_communication_gap,
                 _minutes(f.freshness),
                 None if f.retention is None else f.retention / dt.timedelta(days=1),
+                _tells_end(f),
             )
         )
         for s in rules.states:
@@ -154,6 +155,12 @@ def _feed_rows(feeds: Iterable[Feed]) -> dict[str, list[tuple[object, ...]]]:
             meters: Sequence[str | None] = b.meters or [None]
             rows["feed_baseline"] += [(f.feed, m, b.start, b.end, b.tolerance_pct) for m in meters]
     return rows
+
+
+def _tells_end(feed: Feed) -> bool | None:
+    """Whether a feed says when a case ends: without that, a case without an end is not an open one."""
+    ends = {"report": "closed_at", "intervention": "restored_at"}.get(feed.contract)
+    return None if ends is None else ends in feed.mapping
 
 
 def _like(pattern: str) -> str:

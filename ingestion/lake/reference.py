@@ -31,6 +31,7 @@ TABLES: Final[dict[str, dict[str, str]]] = {
         "bridges_communication_gap": "BOOLEAN",
         "freshness_minutes": "DOUBLE",
         "retention_days": "DOUBLE",
+        "tells_end": "BOOLEAN",
     },
     "feed_state_rule": {
         "feed": "VARCHAR",
@@ -104,10 +105,15 @@ TABLES: Final[dict[str, dict[str, str]]] = {
 
 
 def create(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the reference tables that do not exist."""
+    """Create the reference tables that do not exist, and add the columns that a newer version has."""
     for name, columns in TABLES.items():
         body = ", ".join(f"{identifier(c)} {t}" for c, t in columns.items())
-        con.execute(f"CREATE TABLE IF NOT EXISTS {ALIAS}.raw.{identifier(name)} ({body})")
+        table = f"{ALIAS}.raw.{identifier(name)}"
+        con.execute(f"CREATE TABLE IF NOT EXISTS {table} ({body})")
+        present = {str(r[0]) for r in con.execute(f"DESCRIBE {table}").fetchall()}
+        for column, sql_type in columns.items():
+            if column not in present:
+                con.execute(f"ALTER TABLE {table} ADD COLUMN {identifier(column)} {sql_type}")
 
 
 def replace(con: duckdb.DuckDBPyConnection, name: str, rows: Sequence[tuple[object, ...]], *, within: str = "true") -> bool:

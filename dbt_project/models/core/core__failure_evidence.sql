@@ -57,7 +57,7 @@ paper as (
         report.opened_at as started_at,
         report.ended_at,
         -- Closed before opened: when it ended is not known, and it is not open either.
-        report.is_closed_before_opened as is_end_unknown
+        report.is_closed_before_opened or coalesce(report.closed_at is null and not report.tells_end, false) as is_end_unknown
     from report
     inner join named on report.root_report_key = named.root_report_key
     left join found on report.root_report_key = found.root_report_key
@@ -77,7 +77,7 @@ paper as (
         work.commune,
         work.requested_at,
         case when work.restored_at >= work.requested_at then work.restored_at end,
-        coalesce(work.restored_at < work.requested_at, false)
+        coalesce(work.restored_at < work.requested_at, false) or coalesce(work.restored_at is null and not work.tells_end, false)
     from work
     left join found on work.root_report_key = found.root_report_key
     left join named on work.root_report_key = named.root_report_key

@@ -8,7 +8,7 @@
         'touched_by': 'intervention',
         'day_column': 'local_date',
         'rules': {
-            'feed': ['feed', 'territory', 'owner_authority'],
+            'feed': ['feed', 'territory', 'owner_authority', 'tells_end'],
             'territory': ['territory', 'time_zone'],
             'feed_fault_rule': ['feed', 'rule_order', 'category_like', 'subcategory_like', 'fault_type', 'asset_type'],
         },
@@ -19,6 +19,7 @@ with dated as (
     select
         intervention.*,
         feed.territory,
+        feed.tells_end,
         coalesce(intervention.owner_authority, feed.owner_authority) as authority,
         cast(timezone(feed.territory_time_zone, intervention.requested_at) as date) as local_date
     from {{ ref('stg_intervention') }} as intervention
@@ -66,7 +67,9 @@ select
     work.street,
     work.longitude,
     work.latitude,
-    work.restored_at is null as is_open,
+    -- A feed that never says when a case ends says nothing of the open ones either.
+    work.tells_end,
+    case when work.restored_at is not null then false when work.tells_end is not false then true end as is_open,
     -- Each step against the latest of the steps before it: a crew may skip steps, not go back in time.
     coalesce(work.acknowledged_at < work.requested_at, false)
     or coalesce(work.dispatched_at < work.requested_at, false)

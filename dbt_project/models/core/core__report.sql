@@ -8,7 +8,7 @@
         'touched_by': 'report',
         'day_column': 'local_date',
         'rules': {
-            'feed': ['feed', 'territory', 'owner_authority'],
+            'feed': ['feed', 'territory', 'owner_authority', 'tells_end'],
             'territory': ['territory', 'time_zone'],
             'feed_fault_rule': ['feed', 'rule_order', 'category_like', 'subcategory_like', 'fault_type', 'asset_type'],
         },
@@ -19,6 +19,7 @@ with recursive dated as (
     select
         report.*,
         feed.territory,
+        feed.tells_end,
         coalesce(report.owner_authority, feed.owner_authority) as authority,
         cast(timezone(feed.territory_time_zone, report.opened_at) as date) as local_date
     from {{ ref('stg_report') }} as report
@@ -115,7 +116,9 @@ select
     coalesce(root.is_cycle, false) as is_duplicate_cycle,
     ruled.fault_type,
     ruled.asset_type as fault_asset_type,
-    report.closed_at is null as is_open,
+    -- A feed that never says when a case ends says nothing of the open ones either.
+    report.tells_end,
+    case when report.closed_at is not null then false when report.tells_end is not false then true end as is_open,
     coalesce(report.closed_at < report.opened_at, false) as is_closed_before_opened,
     coalesce(report.acknowledged_at < report.opened_at, false) as is_acknowledged_before_opened,
     case when report.closed_at >= report.opened_at then {{ seconds_between('report.opened_at', 'report.closed_at') }} end

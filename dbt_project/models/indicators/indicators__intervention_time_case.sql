@@ -21,6 +21,7 @@ work as (
         case when count(*) = count(work.restored_at) then max(work.restored_at) end as restored_at,
         sum(work.suspended_seconds) as suspended_seconds,
         bool_or(work.is_sequence_impossible) as is_sequence_impossible,
+        bool_or(work.tells_end is not false) as tells_end,
         arg_min(struct_pack(
             feed := work.feed,
             territory := work.territory,
@@ -79,6 +80,7 @@ opened as (
         root.closed_at,
         coalesce(work.restored_at, root.closed_at) as resolved_at,
         coalesce(work.suspended_seconds, 0) as suspended_seconds,
+        coalesce(root.report_key is not null and root.tells_end is not false, false) or coalesce(work.tells_end, false) as tells_end,
         coalesce(root.is_closed_before_opened, false) as is_closed_before_opened,
         coalesce(root.is_closed_before_opened, false)
         or coalesce(root.is_acknowledged_before_opened, false)
@@ -134,7 +136,8 @@ clocked as (
 timed as (
     select
         opened.*,
-        opened.resolved_at is null as is_open,
+        -- Nobody can call a case open when none of its sources ever says the end.
+        case when opened.resolved_at is not null then false when opened.tells_end then true end as is_open,
         fault.gti_h,
         fault.gtrp_h,
         fault.gtr_h,
