@@ -56,6 +56,10 @@ class Translator(DagsterDbtTranslator):
             return "raw"
         return str(dbt_resource_props["schema"]).removeprefix("work_")
 
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """Return the French description alone: the SQL stands in the repository."""
+        return str(dbt_resource_props.get("description") or "")
+
     def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> dg.PartitionsDefinition | None:
         """Partition what grows by the day received; referentials and indicators are whole."""
         grows = dbt_resource_props.get("config", {}).get("materialized") == "incremental"

@@ -97,7 +97,8 @@ class DaemonCheck:
             with psycopg.connect(url, connect_timeout=int(_TIMEOUT_S)) as connection:
                 row = connection.execute(query).fetchone()
         except psycopg.Error as error:
-            return str(error).strip().splitlines()[0]
+            # psycopg quotes the whole address, password included, when it cannot parse it.
+            return str(error).replace(url, "its database").strip().splitlines()[0]
         latest = row[0] if row else None
         if latest is None or latest < started_at:
             return "no heartbeat yet"

@@ -50,6 +50,8 @@ def instance_configuration() -> dict[str, Any]:
         },
         "retention": {"schedule": {"purge_after_days": ticks}, "sensor": {"purge_after_days": ticks}},
         "telemetry": {"enabled": False},
+        # No welcome dialogue that asks for an e-mail address.
+        "nux": {"enabled": False},
     }
 
 
