@@ -7,6 +7,7 @@ Here: the loop over a feed's files, shared by the command line and by Dagster's 
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any
 from ingestion.connectors import fetch
 from ingestion.errors import VigieError, WrongUse
 from ingestion.feeds.model import Feed
+from ingestion.feeds.registry import EXAMPLES, SUFFIX, find_feed, find_path
 from ingestion.lake.session import EngineLimits, connect
 from ingestion.lake.writer import Landed, last_cursor
 from ingestion.landing import DEFAULT_LIMITS, Failure, as_failure, land_file
@@ -38,6 +40,32 @@ class IngestReport:
             "already_landed": sum(one.already_landed for one in self.landed),
             "refused": len(self.failures),
         }
+
+
+def kept_contract(settings: Settings, name_or_path: str) -> Feed:
+    """Return a feed's contract; one given by its path joins the instance's own, where everything downstream looks for it.
+
+    Raises:
+        ContractError: the contract is broken.
+        WrongUse: there is no such feed, or the instance has another contract of this name.
+    """
+    path = find_path(name_or_path, settings.feeds_path)
+    feed = find_feed(name_or_path, settings.feeds_path)
+    if path.resolve().parent in (settings.feeds_path.resolve(), EXAMPLES.resolve()):
+        return feed
+    own = settings.feeds_path / f"{feed.feed}{SUFFIX}"
+    text = path.read_bytes()
+    if own.exists() and own.read_bytes() != text:
+        raise WrongUse(
+            f"the instance has another contract for feed {feed.feed}: {own}",
+            remedy=f"compare the two; then replace it (cp {path} {own}), or give this feed another name",
+        )
+    if not own.exists():
+        own.parent.mkdir(parents=True, exist_ok=True)
+        draft = own.with_name(f".{own.name}.{os.getpid()}")
+        draft.write_bytes(text)
+        draft.replace(own)
+    return feed
 
 
 def engine_limits(settings: Settings) -> EngineLimits:

@@ -10,6 +10,7 @@ from typing import Final
 
 import dagster as dg
 
+from orchestration.dagster_pages import feed_key_path
 from orchestration.settings import Settings
 
 # Whoever changes tables that others may change holds this pool; its limit of one is in the instance's configuration.
@@ -41,4 +42,4 @@ def key_part(name: str) -> str:
 
 def feed_key(feed: str) -> dg.AssetKey:
     """Return a feed's asset key."""
-    return dg.AssetKey(["feed", key_part(feed)])
+    return dg.AssetKey(feed_key_path(feed))

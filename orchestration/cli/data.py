@@ -60,12 +60,17 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Land files of a feed. Exit code 1 when a file was refused."""
-    from ingestion.feeds.registry import find_feed  # noqa: PLC0415 - half a second that --help should not pay
+    from orchestration import dagster_pages  # noqa: PLC0415 - half a second that --help should not pay
     from orchestration import ingest as ingesting  # noqa: PLC0415
 
     with _instance(create=True) as settings:
-        contract = find_feed(feed, settings.feeds_path)
+        contract = ingesting.kept_contract(settings, feed)
         report = ingesting.ingest(settings, contract, paths or [], force=force, progress=common.say)
+        if report.landed and Control.of(settings) is not None:
+            today = dt.datetime.now(dt.UTC).date().isoformat()
+            untold = dagster_pages.tell_landing(settings, dagster_pages.feed_key_path(contract.feed), today, report.totals())
+            if untold is not None:
+                common.say(untold)
     if as_json:
         common.print_json(
             {
