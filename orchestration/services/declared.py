@@ -96,9 +96,11 @@ def _dagster(settings: Settings, definitions: str, needs: tuple[str, ...]) -> tu
             name="code-server",
             title="Dagster code server",
             command=(
-                script("dagster"), "api", "grpc", "--python-file" if definitions.endswith(".py") else "--module-name",
+                # Not `api grpc`: that one keeps the definitions of its start when it is asked to reload them.
+                script("dagster"), "code-server", "start", "--python-file" if definitions.endswith(".py") else "--module-name",
                 definitions, "--working-directory", str(_ROOT), "--host", host, "--port", str(port),
                 "--location-name", dagster_config.LOCATION_NAME, "--log-format", "rich",
+                "--startup-timeout", str(int(_DAGSTER_START_S)),
             ),
             check=TcpCheck(host, port),
             start_timeout_s=_DAGSTER_START_S,
