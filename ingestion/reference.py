@@ -21,6 +21,7 @@ from astral.sun import sunrise, sunset
 
 from ingestion.errors import WrongUse
 from ingestion.feeds.model import Feed, Territory
+from ingestion.feeds.territories import agreed_territories
 from ingestion.lake import reference
 from ingestion.lake.address import LakeAddress
 from ingestion.lake.session import ALIAS, EngineLimits, connect, literal
@@ -59,36 +60,36 @@ def refresh(
         limits: what the engine may use.
 
     Raises:
-        WrongUse: a declared file does not hold what its name says, or two feeds describe one territory differently.
+        WrongUse: a declared file does not hold what its name says, or two feeds that have landed describe one territory differently.
         VigieError: the lake does not answer.
     """
     known = {f.feed: f for f in feeds}
-    territories = _territories(known.values())
     changed: list[str] = []
     with connect(address, limits=limits) as con:
         landed = _landed_days(con)
         active = {name: f for name, f in known.items() if name in landed}
+        # Only what has landed counts: an example that nobody uses may describe the place as it likes.
+        territories = agreed_territories(active.values())
         names = ", ".join(literal(n) for n in active) or "NULL"
         for table, rows in _feed_rows(active.values()).items():
             if reference.replace(con, table, rows, within=f"feed IN ({names})"):
                 changed.append(table)
-        used = {f.territory.code for f in active.values()}
         described = con.execute(f"SELECT {', '.join(reference.TABLES['territory'])} FROM {ALIAS}.raw.territory").fetchall()
         known_territories = {str(row[0]): row for row in described}
         days = 0
-        for code in sorted(used):
+        for code in sorted(territories):
             span = _span([landed[n] for n, f in active.items() if f.territory.code == code], today)
             is_as_known = known_territories.get(code) == _territory_row(territories[code])
             added, calendar_changed = _refresh_calendar(con, territories[code], *span, anew=not is_as_known)
             days += added
             changed += calendar_changed
         # After the calendars that are made from it: killed in between, the next refresh makes them again.
-        codes = ", ".join(literal(c) for c in used) or "NULL"
-        rows = [_territory_row(t) for t in territories.values() if t.code in used]
+        codes = ", ".join(literal(c) for c in territories) or "NULL"
+        rows = [_territory_row(t) for t in territories.values()]
         if reference.replace(con, "territory", rows, within=f"territory IN ({codes})"):
             changed.append("territory")
         changed += _refresh_declared(con, declared)
-    return Refreshed(len(active), len(used), days, tuple(dict.fromkeys(changed)))
+    return Refreshed(len(active), len(territories), days, tuple(dict.fromkeys(changed)))
 
 
 def _landed_days(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[dt.date | None, dt.date | None]]:
@@ -96,18 +97,6 @@ def _landed_days(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[dt.date | No
         f"SELECT feed, min(first_event_at)::DATE, max(last_event_at)::DATE FROM {ALIAS}.raw.landing GROUP BY feed"
     ).fetchall()
     return {str(r[0]): (r[1], r[2]) for r in rows}
-
-
-def _territories(feeds: Iterable[Feed]) -> dict[str, Territory]:
-    found: dict[str, tuple[str, Territory]] = {}
-    for feed in feeds:
-        other = found.setdefault(feed.territory.code, (feed.feed, feed.territory))
-        if other[1] != feed.territory:
-            raise WrongUse(
-                f"feeds {other[0]} and {feed.feed} describe territory {feed.territory.code!r} differently",
-                remedy="give both contracts the same territory block (name, time_zone, holidays, latitude, longitude)",
-            )
-    return {code: territory for code, (_, territory) in found.items()}
 
 
 def _territory_row(t: Territory) -> tuple[object, ...]:
