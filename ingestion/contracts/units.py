@@ -7,6 +7,10 @@ Measure, version 2.1.
 
 from __future__ import annotations
 
+import difflib
+import math
+import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,14 +30,26 @@ class Conversion:
 
 
 _ZERO_CELSIUS_K: Final = 273.15
+# Conventional value of the acceleration of gravity (3rd General Conference on Weights and Measures, 1901).
+_STANDARD_GRAVITY_M_S2: Final = 9.80665
+
+# Below five letters, one wrong letter is as well another unit.
+_LONG_WORD: Final = 5
+# difflib's ratio of two words of five letters or more that differ by one.
+_ONE_LETTER_OFF: Final = 0.8
 
 UNITS: Final[dict[str, Conversion]] = {
     # power and energy
     "W": Conversion("W"),
+    "mW": Conversion("W", 1e-3),
     "kW": Conversion("W", 1e3),
     "MW": Conversion("W", 1e6),
     "GW": Conversion("W", 1e9),
     "W/m2": Conversion("W/m2"),
+    "W.h/m2": Conversion("W.h/m2"),
+    "kW.h/m2": Conversion("W.h/m2", 1e3),
+    "kJ/m2": Conversion("W.h/m2", 1e3 / 3600),
+    "J/cm2": Conversion("W.h/m2", 1e4 / 3600),
     "V.A": Conversion("V.A"),
     "kV.A": Conversion("V.A", 1e3),
     "var": Conversion("var"),
@@ -53,31 +69,70 @@ UNITS: Final[dict[str, Conversion]] = {
     "mV": Conversion("V", 1e-3),
     "kV": Conversion("V", 1e3),
     "A": Conversion("A"),
+    "kA": Conversion("A", 1e3),
     "mA": Conversion("A", 1e-3),
     "A.h": Conversion("A.h"),
     "Hz": Conversion("Hz"),
+    "kHz": Conversion("Hz", 1e3),
+    "MHz": Conversion("Hz", 1e6),
+    "GHz": Conversion("Hz", 1e9),
+    "Ohm": Conversion("Ohm"),
+    "kOhm": Conversion("Ohm", 1e3),
+    "MOhm": Conversion("Ohm", 1e6),
+    # data
+    "bit/s": Conversion("bit/s"),
+    "kbit/s": Conversion("bit/s", 1e3),
+    "Mbit/s": Conversion("bit/s", 1e6),
+    "Gbit/s": Conversion("bit/s", 1e9),
+    "By": Conversion("By"),
+    "kBy": Conversion("By", 1e3),
+    "MBy": Conversion("By", 1e6),
+    "GBy": Conversion("By", 1e9),
     # length, area, volume, flow
     "m": Conversion("m"),
+    "um": Conversion("m", 1e-6),
     "mm": Conversion("m", 1e-3),
     "cm": Conversion("m", 1e-2),
     "km": Conversion("m", 1e3),
+    "L/m2": Conversion("m", 1e-3),
+    "[in_i]": Conversion("m", 0.0254),
+    "[ft_i]": Conversion("m", 0.3048),
+    "[mi_i]": Conversion("m", 1609.344),
     "m2": Conversion("m2"),
     "har": Conversion("m2", 1e4),
     "km2": Conversion("m2", 1e6),
     "m3": Conversion("m3"),
     "L": Conversion("m3", 1e-3),
+    "mL": Conversion("m3", 1e-6),
+    "hL": Conversion("m3", 0.1),
+    "[gal_us]": Conversion("m3", 3.785411784e-3),
     "m3/s": Conversion("m3/s"),
     "L/s": Conversion("m3/s", 1e-3),
     "L/min": Conversion("m3/s", 1e-3 / 60),
     "L/h": Conversion("m3/s", 1e-3 / 3600),
     "m3/h": Conversion("m3/s", 1 / 3600),
     "m3/d": Conversion("m3/s", 1 / 86400),
+    "[gal_us]/min": Conversion("m3/s", 3.785411784e-3 / 60),
+    "kg/s": Conversion("kg/s"),
+    "kg/h": Conversion("kg/s", 1 / 3600),
+    "t/h": Conversion("kg/s", 1e3 / 3600),
     # speed
     "m/s": Conversion("m/s"),
     "km/h": Conversion("m/s", 1 / 3.6),
     "[mi_i]/h": Conversion("m/s", 0.44704),
     "[kn_i]": Conversion("m/s", 1852 / 3600),
     "mm/h": Conversion("m/s", 1e-3 / 3600),
+    "mm/s": Conversion("m/s", 1e-3),
+    "cm/s": Conversion("m/s", 1e-2),
+    "[ft_i]/s": Conversion("m/s", 0.3048),
+    # movement, force
+    "m/s2": Conversion("m/s2"),
+    "mm/s2": Conversion("m/s2", 1e-3),
+    "[g]": Conversion("m/s2", _STANDARD_GRAVITY_M_S2),
+    "deg/s": Conversion("deg/s"),
+    "N": Conversion("N"),
+    "kN": Conversion("N", 1e3),
+    "N.m": Conversion("N.m"),
     # weather and air
     "Cel": Conversion("Cel"),
     "K": Conversion("Cel", 1.0, -_ZERO_CELSIUS_K),
@@ -87,28 +142,48 @@ UNITS: Final[dict[str, Conversion]] = {
     "kPa": Conversion("Pa", 1e3),
     "mbar": Conversion("Pa", 1e2),
     "bar": Conversion("Pa", 1e5),
+    "MPa": Conversion("Pa", 1e6),
+    "atm": Conversion("Pa", 101_325.0),
+    "[psi]": Conversion("Pa", 6894.757293168),
+    "mm[Hg]": Conversion("Pa", 133.322387415),
+    "m[H2O]": Conversion("Pa", 9806.65),
     "deg": Conversion("deg"),
+    "rad": Conversion("deg", 180 / math.pi),
     "lx": Conversion("lx"),
     "cd/m2": Conversion("cd/m2"),
     "[ppm]": Conversion("[ppm]"),
     "[ppb]": Conversion("[ppm]", 1e-3),
     "ug/m3": Conversion("ug/m3"),
     "mg/m3": Conversion("ug/m3", 1e3),
+    "ng/m3": Conversion("ug/m3", 1e-3),
+    "g/m3": Conversion("ug/m3", 1e6),
+    "Bq/m3": Conversion("Bq/m3"),
+    "uSv/h": Conversion("uSv/h"),
+    "nSv/h": Conversion("uSv/h", 1e-3),
     "mg/L": Conversion("mg/L"),
     "ug/L": Conversion("mg/L", 1e-3),
+    "g/L": Conversion("mg/L", 1e3),
     "uS/cm": Conversion("uS/cm"),
+    "mS/cm": Conversion("uS/cm", 1e3),
+    "S/m": Conversion("uS/cm", 1e4),
+    "{NTU}": Conversion("{NTU}"),
     "[pH]": Conversion("[pH]"),
     "dB[SPL]": Conversion("dB[SPL]"),
     # time, mass, counts and ratios
+    "us": Conversion("s", 1e-6),
     "ms": Conversion("s", 1e-3),
     "s": Conversion("s"),
     "min": Conversion("s", 60.0),
     "h": Conversion("s", 3600.0),
     "d": Conversion("s", 86400.0),
+    "wk": Conversion("s", 604_800.0),
     "kg": Conversion("kg"),
     "g": Conversion("kg", 1e-3),
+    "mg": Conversion("kg", 1e-6),
     "t": Conversion("kg", 1e3),
+    "[lb_av]": Conversion("kg", 0.45359237),
     "kg/kg": Conversion("kg/kg"),
+    "g/kg": Conversion("kg/kg", 1e-3),
     "1": Conversion("1"),
     "{count}": Conversion("{count}"),
     "{vehicle}": Conversion("{vehicle}"),
@@ -116,6 +191,11 @@ UNITS: Final[dict[str, Conversion]] = {
     "/h": Conversion("/h"),
     "/min": Conversion("/h", 60.0),
     "/d": Conversion("/h", 1 / 24),
+    "{vehicle}/h": Conversion("{vehicle}/h"),
+    "{vehicle}/min": Conversion("{vehicle}/h", 60.0),
+    "{vehicle}/d": Conversion("{vehicle}/h", 1 / 24),
+    "{person}/h": Conversion("{person}/h"),
+    "{person}/d": Conversion("{person}/h", 1 / 24),
     "%": Conversion("%"),
     "dBm": Conversion("dBm"),
     "dB": Conversion("dB"),
@@ -124,6 +204,7 @@ UNITS: Final[dict[str, Conversion]] = {
 QUANTITIES: Final[dict[str, str]] = {
     "W": "active power",
     "W/m2": "irradiance",
+    "W.h/m2": "irradiation",
     "V.A": "apparent power",
     "var": "reactive power",
     "W.h": "energy",
@@ -132,11 +213,19 @@ QUANTITIES: Final[dict[str, str]] = {
     "A": "current",
     "A.h": "electric charge",
     "Hz": "frequency",
+    "Ohm": "electric resistance",
+    "bit/s": "data rate",
+    "By": "data volume",
     "m": "length, level",
     "m2": "area",
     "m3": "volume",
     "m3/s": "flow",
+    "kg/s": "mass flow",
     "m/s": "speed",
+    "m/s2": "acceleration",
+    "deg/s": "angular speed",
+    "N": "force",
+    "N.m": "torque",
     "Cel": "temperature",
     "Pa": "pressure",
     "deg": "angle",
@@ -144,8 +233,11 @@ QUANTITIES: Final[dict[str, str]] = {
     "cd/m2": "luminance",
     "[ppm]": "volume fraction",
     "ug/m3": "concentration in air",
+    "Bq/m3": "radon activity",
+    "uSv/h": "radiation dose rate",
     "mg/L": "concentration in water",
     "uS/cm": "conductivity",
+    "{NTU}": "turbidity",
     "[pH]": "acidity",
     "dB[SPL]": "sound level",
     "s": "duration",
@@ -156,6 +248,8 @@ QUANTITIES: Final[dict[str, str]] = {
     "{vehicle}": "count of vehicles",
     "{person}": "count of persons",
     "/h": "rate",
+    "{vehicle}/h": "flow of vehicles",
+    "{person}/h": "flow of persons",
     "%": "ratio",
     "dBm": "radio power",
     "dB": "level",
@@ -211,6 +305,36 @@ SPELLINGS: Final[dict[str, str]] = {
     "mg/l": "mg/L",
     "µg/l": "ug/L",
     "µS/cm": "uS/cm",
+    "m/s²": "m/s2",
+    "m/s^2": "m/s2",
+    "psi": "[psi]",
+    "mmHg": "mm[Hg]",
+    "mH2O": "m[H2O]",
+    "µm": "um",
+    "in": "[in_i]",
+    "inch": "[in_i]",
+    "ft": "[ft_i]",
+    "lb": "[lb_av]",
+    "Ω": "Ohm",
+    "rpm": "/min",
+    "tr/min": "/min",
+    "Wh/m²": "W.h/m2",
+    "kWh/m²": "kW.h/m2",
+    "J/cm²": "J/cm2",
+    "NTU": "{NTU}",
+    "FNU": "{NTU}",
+    "µSv/h": "uSv/h",
+    "veh/h": "{vehicle}/h",
+    "véh/h": "{vehicle}/h",
+    "veh/j": "{vehicle}/d",
+    "véh/j": "{vehicle}/d",
+    "Mbps": "Mbit/s",
+    "kbps": "kbit/s",
+    "bps": "bit/s",
+    "GB": "GBy",
+    "Go": "GBy",
+    "MB": "MBy",
+    "Mo": "MBy",
     "pH": "[pH]",
     "dB(A)": "dB[SPL]",
     "dBA": "dB[SPL]",
@@ -259,6 +383,30 @@ def to_canonical(code: str) -> Conversion:
         KeyError: the unit is unknown; feed contracts are refused before this can happen.
     """
     return UNITS[code]
+
+
+def near_units(written: str) -> list[str]:
+    """Return the codes of a unit that is merely spelled otherwise; none where it could be another unit.
+
+    Compared without case, spaces, accents of exponents and separators; longer words may have one letter wrong. A letter less
+    is another quantity (m/s2, m/s), so short codes are never completed or cut.
+
+    >>> near_units("kwh"), near_units("m3/H"), near_units("celcius"), near_units("m/s3"), near_units("mw")
+    (['kW.h'], ['m3/h'], ['Cel'], [], ['mW', 'MW'])
+    """
+    codes = {**{code: code for code in UNITS}, **SPELLINGS}
+    if written.strip() in codes:
+        return [codes[written.strip()]]
+    alike = {code: None for name, code in codes.items() if _folded(name) == _folded(written)}
+    if alike or len(written) < _LONG_WORD or not written.isalpha():
+        return list(alike)
+    words = {name.casefold(): code for name, code in codes.items() if name.isalpha() and len(name) >= _LONG_WORD}
+    close = difflib.get_close_matches(written.casefold(), words, n=1, cutoff=_ONE_LETTER_OFF)
+    return [words[c] for c in close]
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[\s.·*^\[\]{}]+", "", unicodedata.normalize("NFKC", name)).casefold()
 
 
 def between(source: str, target: str) -> Conversion:

@@ -164,6 +164,14 @@ _DOUBTFUL_UNITS: Final = frozenset(
         "minute",
         "jour",
         "heure",
+        "in",
+        "ft",
+        "N",
+        "us",
+        "By",
+        "Go",
+        "Mo",
+        "wk",
     }
 )
 

@@ -6,11 +6,12 @@ Here: the order of the steps. Not here: the steps (`load_yaml`, `load_shape`, `l
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 from ingestion.feeds.load_problem import ContractError, KeyPath, Problem
-from ingestion.feeds.load_rules import rule_problems
+from ingestion.feeds.load_rules import fault_problems, rule_problems
 from ingestion.feeds.load_shape import read_shape
 from ingestion.feeds.load_yaml import read_document
 from ingestion.feeds.model import Feed
@@ -18,8 +19,12 @@ from ingestion.feeds.model import Feed
 __all__ = ["ContractError", "Problem", "load_feed"]
 
 
-def load_feed(path: Path) -> Feed:
+def load_feed(path: Path, *, fault_types: Collection[str] | None = None) -> Feed:
     """Read one feed contract.
+
+    Args:
+        path: its YAML.
+        fault_types: the faults there are, where the caller knows them: another one in the contract is then a problem.
 
     Raises:
         ContractError: the file is not a contract, or a contract with problems: all of them, with line and remedy.
@@ -28,7 +33,8 @@ def load_feed(path: Path) -> Feed:
     shape = read_shape(document)
     problems = [*document.problems, *shape.problems]
     if shape.feed is not None:
-        problems += [p for p in rule_problems(shape.feed) if not _is_consequence(p.path, shape.touched)]
+        found = [*rule_problems(shape.feed), *(fault_problems(shape.feed, fault_types) if fault_types is not None else ())]
+        problems += [p for p in found if not _is_consequence(p.path, shape.touched)]
     if problems or shape.feed is None:
         raise ContractError(path, [p if p.line else replace(p, line=document.line(p.path)) for p in problems])
     return shape.feed

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ingestion.contracts.units import near_units, quantity
 from ingestion.errors import WrongUse
 
 KeyPath = tuple[str | int, ...]
@@ -101,6 +102,13 @@ def did_you_mean(word: str, known: Iterable[str], *, otherwise: str | None = Non
     """Return the remedy of a misspelt word: the nearest known one, else `otherwise`."""
     near = nearest(word, known)
     return f"did you mean {near!r}?" if near is not None else otherwise
+
+
+def unit_remedy(written: str) -> str:
+    """Return the remedy of an unknown unit: its code where only its spelling is off, else where the units are listed."""
+    near = near_units(written)
+    codes = " or ".join(f"{code!r} ({quantity(code)})" for code in near)
+    return f"write {codes}" if near else "docs/units.md lists the units; none is written like this one"
 
 
 def listed(words: Iterable[str], *, most: int = 30) -> str:

@@ -7,7 +7,7 @@ instants and formats may say (`load_dates`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ import dataframely as dy
 
 from ingestion.contracts.units import COLUMN_UNITS, UNITS, quantity, same_quantity
 from ingestion.feeds.load_dates import date_rules
-from ingestion.feeds.load_problem import KeyPath, Problem, did_you_mean, listed, shown
+from ingestion.feeds.load_problem import KeyPath, Problem, did_you_mean, listed, shown, unit_remedy
 from ingestion.feeds.model import Feed, MapTo, RestConnector
 
 # The measures of a wide table fill these.
@@ -36,6 +36,22 @@ def rule_problems(feed: Feed) -> Iterator[Problem]:
     """Yield what the keys of a contract contradict or leave out; lines are added by the caller."""
     for rules in (_fields, _columns, _required, _mapping_values, _units, _measures, date_rules, _expressions, _indicators, _operation):
         yield from rules(feed)
+
+
+def fault_problems(feed: Feed, fault_types: Collection[str]) -> Iterator[Problem]:
+    """Yield the fault types of a contract that the referential does not hold."""
+    rules = feed.indicators
+    written: list[tuple[KeyPath, object]] = [(("indicators", "states", i, "fault_type"), r.fault_type) for i, r in enumerate(rules.states)]
+    written += [(("indicators", "faults", i, "fault_type"), r.fault_type) for i, r in enumerate(rules.faults)]
+    how = feed.mapping.get("fault_type")
+    if how is not None:
+        written += [(("mapping", "fault_type", "values", k), v) for k, v in (how.values or {}).items()]
+        written += [(("mapping", "fault_type", key), getattr(how, key)) for key in ("constant", "other")]
+    known = sorted(fault_types)
+    for path, value in written:
+        if value is not None and str(value) not in known and (path[-1], value) != ("other", "keep"):
+            remedy = did_you_mean(str(value), known, otherwise=f"one of {listed(known, most=100)}")
+            yield Problem(path, f"{shown(value)} is no fault type of the referential", remedy)
 
 
 def _fields(feed: Feed) -> Iterator[Problem]:
@@ -184,7 +200,7 @@ def _unit_column(feed: Feed, how: MapTo) -> Iterator[Problem]:
     for path, value in written:
         code = str(value)
         if code not in UNITS:
-            yield Problem(path, f"{shown(code)} is not a UCUM unit this platform converts", did_you_mean(code, UNITS))
+            yield Problem(path, f"{shown(code)} is not a UCUM unit this platform converts", unit_remedy(code))
         elif not UNITS[code].is_identity:
             yield Problem(
                 path, f"the lake keeps {quantity(code)} in {UNITS[code].canonical}", f"write unit: {code} under mapping.value: it converts"

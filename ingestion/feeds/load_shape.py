@@ -16,8 +16,7 @@ from typing import Any, Final, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ingestion.contracts.units import SPELLINGS, UNITS
-from ingestion.feeds.load_problem import FILLER, PLACEHOLDERS, KeyPath, Problem, did_you_mean, listed, nearest, shown
+from ingestion.feeds.load_problem import FILLER, PLACEHOLDERS, KeyPath, Problem, did_you_mean, listed, nearest, shown, unit_remedy
 from ingestion.feeds.load_yaml import Document
 from ingestion.feeds.model import Feed, FileConnector, MapTo, Measure, RestConnector, SqlConnector
 
@@ -216,7 +215,7 @@ def _remedy(path: KeyPath, value: str) -> str | None:
     if last == "time_zone":
         return did_you_mean(value, zoneinfo.available_timezones())
     if last == "unit":
-        return f"write {SPELLINGS[value]!r}" if value in SPELLINGS else did_you_mean(value, UNITS)
+        return unit_remedy(value)
     return None
 
 

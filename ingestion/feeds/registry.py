@@ -7,7 +7,7 @@ Here: the two folders (the instance's own contracts, the shipped examples) and w
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -66,20 +66,27 @@ def valid_feeds(home_feeds: Path, *, examples: Path = EXAMPLES) -> Iterator[Feed
             _log.error("feed %s is left out: %s", entry.name, entry.error)
 
 
-def find_feed(name_or_path: str, home_feeds: Path, *, examples: Path = EXAMPLES) -> Feed:
+def find_feed(
+    name_or_path: str, home_feeds: Path, *, examples: Path = EXAMPLES, fault_types: Collection[str] | None = None
+) -> Feed:
     """Return one contract.
 
     Args:
         name_or_path: a feed's name, or the path of its YAML.
         home_feeds: the instance's own contracts, which win over examples of the same name.
         examples: the shipped ones.
+        fault_types: the faults there are, where the caller knows them: another one in the contract is then a problem.
 
     Raises:
         ContractError: the contract is broken.
         WrongUse: there is no such feed; the message names the nearest ones.
     """
     path = find_path(name_or_path, home_feeds, examples=examples)
-    return _checked(path) if path.parent in (home_feeds, examples) else load_feed(path)
+    if path.parent == home_feeds and path.stem in _files(examples):
+        _log.warning("feed %s: %s is used instead of the shipped example", path.stem, path)
+    if path.parent in (home_feeds, examples):
+        return _checked(path, fault_types=fault_types)
+    return load_feed(path, fault_types=fault_types)
 
 
 def find_path(name_or_path: str, home_feeds: Path, *, examples: Path = EXAMPLES) -> Path:
@@ -100,8 +107,6 @@ def find_path(name_or_path: str, home_feeds: Path, *, examples: Path = EXAMPLES)
             name_or_path, known, otherwise=f"feeds: {listed(sorted(known)) or 'none yet'}; vigie feeds add FILE drafts one"
         )
         raise WrongUse(f"no feed is called {name_or_path!r}", remedy=remedy)
-    if name_or_path in own and name_or_path in shipped:
-        _log.warning("feed %s: %s is used instead of the shipped example", name_or_path, own[name_or_path])
     return known[name_or_path]
 
 
@@ -118,9 +123,9 @@ def _entry(path: Path, *, is_example: bool, replaces: Path | None = None) -> Ent
         return Entry(path.stem, path, None, error, is_example, replaces)
 
 
-def _checked(path: Path) -> Feed:
+def _checked(path: Path, *, fault_types: Collection[str] | None = None) -> Feed:
     """Load a contract of a folder, where the file's name must be the feed's: it is how people find it."""
-    feed = load_feed(path)
+    feed = load_feed(path, fault_types=fault_types)
     if path.name != f"{feed.feed}{SUFFIX}":
         problem = Problem(
             ("feed",), f"the file is called {path.name}", f"rename it {feed.feed}{SUFFIX}, or write feed: {path.stem}", line=1

@@ -370,3 +370,13 @@ def test_nothing_but_contract_errors_escapes_from_a_damaged_contract(
         return
     assert found
     assert all(1 <= p.line <= len(text) + 1 for p in found)
+
+
+def test_a_fault_type_that_the_referential_lacks_is_told_where_it_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "capteurs.yaml"
+    path.write_text(RIGHT["observation"].replace("fault_type: lamp-out", "fault_type: lamp-ouf"), encoding="utf-8")
+    assert load_feed(path).indicators.states[0].fault_type == "lamp-ouf"
+    with pytest.raises(ContractError) as caught:
+        load_feed(path, fault_types={"lamp-out", "cabinet-dark"})
+    (problem,) = caught.value.problems
+    assert (problem.key, problem.line, problem.remedy) == ("indicators.states[1].fault_type", 23, "did you mean 'lamp-out'?")

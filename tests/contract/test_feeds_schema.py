@@ -10,7 +10,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from ruamel.yaml import YAML
 
-from ingestion.contracts.units import QUANTITIES, SPELLINGS, UNITS, between, quantity, same_quantity
+from ingestion.contracts.units import QUANTITIES, SPELLINGS, UNITS, between, near_units, quantity, same_quantity, to_canonical
 from ingestion.feeds import schema
 from ingestion.feeds.model import Feed
 from tests.contract.feeds_support import RIGHT
@@ -82,6 +82,36 @@ def test_conversions_between_units() -> None:
         between("kW.h", "W")
     assert quantity("mbar") == "pressure"
     assert same_quantity("W.h") == ["W.h", "kW.h", "MW.h", "GW.h", "J", "kJ", "MJ", "GJ"]
+
+
+def test_acceleration_pressure_and_lengths_convert() -> None:
+    assert (to_canonical("[g]").canonical, to_canonical("[g]").factor) == ("m/s2", 9.80665)
+    assert quantity("m/s2") == "acceleration"
+    # 30 psi is 2.07 bar, 1 l/min is 60 l/h, 12 inches are a foot.
+    assert 30 * between("[psi]", "bar").factor == pytest.approx(2.068, abs=1e-3)
+    assert between("L/min", "L/h").factor == pytest.approx(60)
+    assert 12 * between("[in_i]", "[ft_i]").factor == pytest.approx(1)
+    assert to_canonical("J/cm2").factor == pytest.approx(10_000 / 3600)
+
+
+@pytest.mark.parametrize(
+    ("written", "codes"),
+    [
+        ("kWh", ["kW.h"]),
+        ("KWH", ["kW.h"]),
+        ("m³/h", ["m3/h"]),
+        ("celcius", ["Cel"]),
+        ("m/s²", ["m/s2"]),
+        ("mw", ["mW", "MW"]),
+        # One letter away from a unit of something else: nothing is proposed.
+        ("m/s3", []),
+        ("kg/m", []),
+        ("metres", []),
+        ("Wm", []),
+    ],
+)
+def test_only_another_spelling_of_a_unit_is_proposed(written: str, codes: list[str]) -> None:
+    assert near_units(written) == codes
 
 
 def test_the_worked_example_of_add_a_source_is_right(tmp_path: Path) -> None:
