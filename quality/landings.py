@@ -24,35 +24,39 @@ class Outcome:
     numbers: dict[str, int | float] = field(default_factory=dict)
 
 
-def balance(address: LakeAddress, feed: str) -> Outcome:
-    """Whether, for every landing of a feed, received = stored + duplicate + rejected, and the rejects are there.
+def balances(address: LakeAddress) -> dict[str, Outcome]:
+    """Whether, for every landing of each feed, received = stored + duplicate + rejected.
 
     Raises:
         VigieError: the lake does not answer.
     """
     with connect(address, limits=_LIMITS, read_only=True) as con:
-        row = con.execute(
-            f"SELECT count(*), coalesce(sum(received), 0)::BIGINT, coalesce(sum(stored), 0)::BIGINT, coalesce(sum(duplicate), 0)::BIGINT, "
-            f"coalesce(sum(rejected), 0)::BIGINT, count(*) FILTER (WHERE received <> stored + duplicate + rejected) "
-            f"FROM {ALIAS}.raw.landing WHERE feed = ?",
-            [feed],
-        ).fetchall()[0]
+        rows = con.execute(
+            "SELECT feed, count(*), sum(received)::BIGINT, sum(stored)::BIGINT, sum(duplicate)::BIGINT, sum(rejected)::BIGINT, "
+            f"count(*) FILTER (WHERE received <> stored + duplicate + rejected) FROM {ALIAS}.raw.landing GROUP BY feed"
+        ).fetchall()
     names = ("landings", "received", "stored", "duplicate", "rejected", "unbalanced_landings")
-    numbers: dict[str, int | float] = dict(zip(names, map(int, row), strict=True))
-    return Outcome(numbers["unbalanced_landings"] == 0, numbers)
+    found: dict[str, Outcome] = {}
+    for feed, *counts in rows:
+        numbers: dict[str, int | float] = dict(zip(names, map(int, counts), strict=True))
+        found[str(feed)] = Outcome(numbers["unbalanced_landings"] == 0, numbers)
+    return found
 
 
-def rejected_share(address: LakeAddress, feed: str) -> Outcome:
-    """Whether few records of a feed's last landing were rejected.
+def rejected_shares(address: LakeAddress) -> dict[str, Outcome]:
+    """Whether few records of each feed's last landing were rejected.
 
     Raises:
         VigieError: the lake does not answer.
     """
     with connect(address, limits=_LIMITS, read_only=True) as con:
-        row = con.execute(
-            f"SELECT received, rejected FROM {ALIAS}.raw.landing WHERE feed = ? ORDER BY landing_seq DESC LIMIT 1", [feed]
-        ).fetchone()
-    if row is None or row[0] == 0:
-        return Outcome(passed=True, numbers={"received": 0, "rejected": 0})
-    share = row[1] / row[0]
-    return Outcome(share <= MAX_REJECTED_SHARE, {"received": int(row[0]), "rejected": int(row[1]), "share": round(share, 4)})
+        rows = con.execute(
+            f"SELECT feed, arg_max(received, landing_seq), arg_max(rejected, landing_seq) FROM {ALIAS}.raw.landing GROUP BY feed"
+        ).fetchall()
+    found: dict[str, Outcome] = {}
+    for feed, received, rejected in rows:
+        share = rejected / received if received else 0.0
+        found[str(feed)] = Outcome(
+            share <= MAX_REJECTED_SHARE, {"received": int(received), "rejected": int(rejected), "share": round(share, 4)}
+        )
+    return found

@@ -5,7 +5,8 @@ the checks' rules (`quality`). A feed without a place to pull from (its files ar
 asset: its landings are reported to Dagster.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 import dagster as dg
 
@@ -14,6 +15,9 @@ from ingestion.feeds.model import Feed, FileConnector
 from orchestration import ingest
 from orchestration.assets.common import RECEIVED_ON, RETRY, Instance, feed_key, key_part
 from quality import landings
+
+_BALANCE: Final = "received_is_accounted_for"
+_REJECTS: Final = "few_records_are_rejected"
 
 
 def pulls(feed: Feed) -> bool:
@@ -44,8 +48,35 @@ def feed_assets(feeds: Iterable[Feed]) -> list[dg.AssetsDefinition | dg.AssetSpe
 
 
 def feed_checks(feeds: Iterable[Feed]) -> list[dg.AssetChecksDefinition]:
-    """Return the checks of each feed's landings."""
-    return [check for feed in feeds for check in (_balance(feed), _rejects(feed))]
+    """Return the checks of the feeds' landings: one step, one look at the ledger, whatever the number of feeds."""
+    keys = {f.feed: feed_key(f.feed) for f in feeds}
+    specs = [
+        spec
+        for key in keys.values()
+        for spec in (
+            dg.AssetCheckSpec(
+                _BALANCE, asset=key, blocking=True, description="reçu = stocké + doublon + rejeté, en enregistrements de la source"
+            ),
+            dg.AssetCheckSpec(_REJECTS, asset=key, description="part d'enregistrements rejetés dans la dernière livraison"),
+        )
+    ]
+    if not specs:
+        return []
+
+    @dg.multi_asset_check(name="landings", specs=specs)
+    def check(instance: Instance) -> Iterator[dg.AssetCheckResult]:
+        lake = instance.settings.lake
+        answers = {_BALANCE: landings.balances(lake), _REJECTS: landings.rejected_shares(lake)}
+        for name, by_feed in answers.items():
+            severity = dg.AssetCheckSeverity.ERROR if name == _BALANCE else dg.AssetCheckSeverity.WARN
+            for feed, key in keys.items():
+                # A feed that has not landed yet owes nothing.
+                outcome = by_feed.get(feed, landings.Outcome(passed=True))
+                yield dg.AssetCheckResult(
+                    passed=outcome.passed, asset_key=key, check_name=name, severity=severity, metadata=outcome.numbers
+                )
+
+    return [check]
 
 
 def feed_schedules(feeds: Iterable[Feed]) -> list[dg.ScheduleDefinition]:
@@ -91,30 +122,3 @@ def _pulled(feed: Feed) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata=report.totals())
 
     return pull
-
-
-def _balance(feed: Feed) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=feed_key(feed.feed),
-        name="received_is_accounted_for",
-        description="reçu = stocké + doublon + rejeté, en enregistrements de la source",
-        blocking=True,
-    )
-    def check(instance: Instance) -> dg.AssetCheckResult:
-        outcome = landings.balance(instance.settings.lake, feed.feed)
-        return dg.AssetCheckResult(passed=outcome.passed, metadata=outcome.numbers)
-
-    return check
-
-
-def _rejects(feed: Feed) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=feed_key(feed.feed),
-        name="few_records_are_rejected",
-        description="part d'enregistrements rejetés dans la dernière livraison",
-    )
-    def check(instance: Instance) -> dg.AssetCheckResult:
-        outcome = landings.rejected_share(instance.settings.lake, feed.feed)
-        return dg.AssetCheckResult(passed=outcome.passed, severity=dg.AssetCheckSeverity.WARN, metadata=outcome.numbers)
-
-    return check

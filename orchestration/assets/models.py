@@ -24,6 +24,7 @@ from orchestration.assets.common import LAKE_WRITER, RECEIVED_ON, RETRY, Instanc
 from orchestration.dbt import process, project
 from orchestration.inputs import inputs_digest
 from orchestration.settings import Settings
+from quality import landings
 
 PUBLICATION: Final = dg.AssetKey(["published"])
 
@@ -171,7 +172,10 @@ def publication_asset(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
         settings = instance.settings
         build = find_build(settings.lake, context.run_id)
         if build is None:
-            raise dg.Failure("this run holds no build that passed: the published views stay as they are")
+            raise dg.Failure("this run holds no build that passed: the published views stay as they are", allow_retries=False)
+        lost = [feed for feed, outcome in landings.balances(settings.lake).items() if not outcome.passed]
+        if lost:
+            raise dg.Failure(f"records of {', '.join(sorted(lost))} are not accounted for: nothing is published", allow_retries=False)
         with advisory_lock(settings.lake, MUTATE_LOCK):
             done = publish(settings.lake, build, tables, published_at=dt.datetime.now(dt.UTC))
         return dg.MaterializeResult(
