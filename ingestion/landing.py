@@ -30,7 +30,7 @@ from ingestion.mapping.compile import FROM_MEASURES
 
 # What one landing may hold in memory before it spills to disk: six million rows of eight columns fit, and a small
 # machine keeps room for its other services.
-DEFAULT_LIMITS = EngineLimits(memory_limit="1200MB")
+DEFAULT_LIMITS = EngineLimits(memory_limit="1000MB")
 
 
 @dataclass(frozen=True)

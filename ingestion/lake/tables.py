@@ -90,6 +90,12 @@ BUILD: Final = {
     "inputs_digest": "VARCHAR",
 }
 
+# The order of rows within a file: what the indicators filter and group by. Over 20 M observations it made full scans 2 to 6
+# times faster and the look-up of one asset 10 times, for a second per six million rows landed.
+SORTED_BY: Final = {"observation": ("property", "asset_ref", "observed_at"), "energy_reading": ("meter_ref", "start_at")}
+# A third smaller than DuckLake's default (snappy) on noisy values, and no slower to read.
+COMPRESSION: Final = "zstd"
+
 SCHEMAS: Final = ("raw", "core", "indicators", "open_data")
 
 
@@ -115,6 +121,7 @@ def create_lake(address: LakeAddress) -> None:
         con = open_engine(address.extension_directory)
         try:
             attach(con, address)
+            con.execute(f"CALL {ALIAS}.set_option('parquet_compression', '{COMPRESSION}')")
             for schema in SCHEMAS:
                 con.execute(f"CREATE SCHEMA IF NOT EXISTS {ALIAS}.{schema}")
             for name, columns in raw_tables().items():
@@ -134,6 +141,7 @@ def create_personal_lake(address: LakeAddress) -> None:
         con = open_engine(address.extension_directory)
         try:
             attach(con, address)
+            con.execute(f"CALL {ALIAS}.set_option('parquet_compression', '{COMPRESSION}')")
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {ALIAS}.raw")
             _create(con, "raw", "personal_record", PERSONAL_RECORD, partition="received_on")
         finally:
@@ -149,11 +157,14 @@ def _create(con: duckdb.DuckDBPyConnection, schema: str, name: str, columns: dic
         ).fetchall()
     )
     if not present:
+        # In the transaction that creates it: ALTER of a table that holds inlined rows fails.
         body = ", ".join(f"{identifier(c)} {t}" for c, t in columns.items())
         con.execute("BEGIN")
         con.execute(f"CREATE TABLE {table} ({body})")
         if partition is not None:
             con.execute(f"ALTER TABLE {table} SET PARTITIONED BY ({identifier(partition)})")
+        if name in SORTED_BY:
+            con.execute(f"ALTER TABLE {table} SET SORTED BY ({', '.join(f'{identifier(c)} ASC' for c in SORTED_BY[name])})")
         con.execute("COMMIT")
         return
     for column, sql_type in columns.items():
