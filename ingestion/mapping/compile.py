@@ -27,6 +27,9 @@ from ingestion.mapping.rules import Rule, column_rules, contract_rules
 # Canonical columns that the measures of a wide table fill.
 FROM_MEASURES: Final = frozenset({"property", "value", "value_text", "unit"})
 
+# What separates cells, and its name; a single column whose name holds one of them was split at something else.
+_DELIMITERS: Final = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
+
 REASONS: Final = {
     "not_a_number": "is not a number",
     "not_an_instant": "is not a date or time in the formats of the contract, or does not exist in its time zone",
@@ -39,12 +42,13 @@ REASONS: Final = {
 
 @dataclass(frozen=True)
 class CompiledMeasure:
-    """One measure of a wide table: where its value, its raw text and its failure stand in the compiled SELECT."""
+    """One measure of a wide table: where its value, its raw text, its failure and what is said of it stand in the compiled SELECT."""
 
     measure: Measure
     value: str
     raw: str
     reason: str
+    detail: str
     unit: str | None
 
 
@@ -153,6 +157,7 @@ def compile_feed(feed: Feed, types: dict[str, str], relation: str, con: duckdb.D
             f"CASE WHEN {bad} IS NULL THEN {identifier(compiled.value)} END AS {identifier(compiled.value)}",
             f"{bad} AS {identifier(compiled.reason)}",
             f"CASE WHEN {bad} IS NOT NULL THEN CAST({identifier(spec.column)} AS VARCHAR) END AS {identifier(compiled.raw)}",
+            f"CASE WHEN {bad} IS NOT NULL THEN {_measure_detail(feed, compiled)} END AS {identifier(compiled.detail)}",
         ]
     out.append(_case((f"_failure = {i}", literal(reason)) for i, (_, reason, _) in enumerate(failures, start=1)) + " AS _reason")
     out.append(_case((f"_failure = {i}", detail) for i, (_, _, detail) in enumerate(failures, start=1)) + " AS _detail")
@@ -180,6 +185,14 @@ def _require_columns(feed: Feed, types: dict[str, str]) -> None:
     if feed.filter is not None:
         needed |= _expression_columns(feed.filter, declared)
     absent = sorted(needed - set(types))
+    if absent and len(types) == 1:
+        only = next(iter(types))
+        splits = max(_DELIMITERS, key=only.count)
+        if only.count(splits):
+            raise WrongUse(
+                f"feed {feed.feed}: the source was read as one single column, {only!r}: its cells are separated by {_DELIMITERS[splits]}",
+                remedy=f"write delimiter: {splits!r} under format in the contract, or take delimiter out: it is then found out",
+            )
     if absent:
         raise WrongUse(
             f"feed {feed.feed}: the source has no column {', '.join(map(repr, absent))} (it has: {', '.join(map(repr, types))})",
@@ -302,7 +315,7 @@ def _measure(index: int, measure: Measure, source: _Source) -> tuple[CompiledMea
     conversion = to_canonical(unit_code) if unit_code else None
     value = cells.text(expression, sql_type) if measure.text else _number(expression, sql_type, spec, source.feed, conversion)
     unit = conversion.canonical if conversion else None
-    return CompiledMeasure(measure, f"_value_{index}", f"_raw_{index}", f"_bad_{index}", unit), value
+    return CompiledMeasure(measure, f"_value_{index}", f"_raw_{index}", f"_bad_{index}", f"_said_{index}", unit), value
 
 
 def _measure_failure(spec: Measure, compiled: CompiledMeasure) -> str:
@@ -317,6 +330,32 @@ def _measure_failure(spec: Measure, compiled: CompiledMeasure) -> str:
     if spec.maximum is not None:
         cases.append((f"{value} > {spec.maximum!r}", literal("out_of_range")))
     return _case(cases)
+
+
+def _measure_detail(feed: Feed, compiled: CompiledMeasure) -> str:
+    """SQL text: what is wrong with a value that is set aside; a value that was converted is told in both units."""
+    spec = compiled.measure
+    raw, value = identifier(spec.column), identifier(compiled.value)
+    if spec.text:
+        return f"{literal(spec.column + ': ')} || left(CAST({raw} AS VARCHAR), 100) || '…'"
+    source_unit, unit = spec.unit or feed.field(spec.column).unit, _suffix(compiled.unit)
+    written = f"{literal(spec.column + ' ')} || left(CAST({raw} AS VARCHAR), 100)"
+    figure = f"{written} || {literal(_suffix(source_unit))}"
+    if source_unit != compiled.unit:
+        # Twelve digits: 0.1 degF is no 37.839999999999996 to a reader.
+        figure += f" || ' = ' || format('{{:.12g}}', {value}) || {literal(unit)}"
+    bounds = [
+        (f"{value} {sign} {bound!r}", literal(f", {where} the {word} of {bound:.12g}{unit}"))
+        for word, where, sign, bound in (("minimum", "below", "<", spec.minimum), ("maximum", "above", ">", spec.maximum))
+        if bound is not None
+    ]
+    within = f"{figure} || {_case(bounds, literal(''))}"
+    unread = [(f"{value} IS NULL", f"{written} || ' is not a number'"), (f"NOT isfinite({value})", f"{written} || ' is not finite'")]
+    return _case(unread, within)
+
+
+def _suffix(unit: str | None) -> str:
+    return f" {unit}" if unit not in (None, "1") else ""
 
 
 def _raw_is_empty(measure: Measure) -> str:

@@ -6,6 +6,8 @@ committing (`ingestion.lake.writer`).
 
 from __future__ import annotations
 
+import logging
+
 import duckdb
 
 from ingestion.contracts.canonical import Contract
@@ -15,6 +17,8 @@ from ingestion.formats import SourceTable
 from ingestion.lake.session import identifier, literal
 from ingestion.lake.writer import PERSONAL, REJECTS, ROWS
 from ingestion.mapping.compile import Compiled, compile_feed
+
+_log = logging.getLogger(__name__)
 
 
 def prepare(con: duckdb.DuckDBPyConnection, contract: Contract) -> None:
@@ -53,6 +57,7 @@ def stage(con: duckdb.DuckDBPyConnection, feed: Feed, source: SourceTable, *, af
     if compiled.personal:
         _personal(con, compiled, after)
     if compiled.measures:
+        _warn_of_lost_measures(con, feed, source, compiled)
         _unpivot(con, compiled, after)
     elif compiled.personal or after:
         _rows(con, compiled, after)
@@ -93,16 +98,25 @@ def _rejects(con: duckdb.DuckDBPyConnection, compiled: Compiled, after: int) -> 
         f"INSERT INTO {REJECTS} SELECT _position + {after}, 'record', _reason, _detail, _original FROM staged WHERE _reason IS NOT NULL"
     )
     for m in compiled.measures:
-        limits = [
-            f"{word} {bound:g}" for word, bound in (("minimum", m.measure.minimum), ("maximum", m.measure.maximum)) if bound is not None
-        ]
-        context = f" ({', '.join(limits)} {m.unit or ''})".replace(" )", ")") if limits else ""
         con.execute(
-            f"INSERT INTO {REJECTS} SELECT _position + {after}, 'value', {identifier(m.reason)}, "
-            f"{literal(m.measure.column + ': ')} || left({identifier(m.raw)}, 100) || {literal(context)}, "
+            f"INSERT INTO {REJECTS} SELECT _position + {after}, 'value', {identifier(m.reason)}, {identifier(m.detail)}, "
             f"CAST(to_json({{{literal(m.measure.column)}: {identifier(m.raw)}}}) AS VARCHAR) "
             f"FROM staged WHERE _reason IS NULL AND {identifier(m.reason)} IS NOT NULL"
         )
+
+
+def _warn_of_lost_measures(con: duckdb.DuckDBPyConnection, feed: Feed, source: SourceTable, compiled: Compiled) -> None:
+    """Say when a measure loses every value it has: that is a wrong unit, bound or format, and no matter of single values."""
+    counts = ", ".join(f"count({identifier(m.value)}), count({identifier(m.reason)})" for m in compiled.measures)
+    (found,) = con.execute(f"SELECT {counts} FROM staged WHERE _reason IS NULL").fetchall()
+    for m, kept, lost in zip(compiled.measures, found[::2], found[1::2], strict=True):
+        if lost and not kept:
+            detail = con.execute(f"SELECT any_value({identifier(m.detail)}) FROM staged WHERE _reason IS NULL").fetchall()[0][0]
+            where = f" of {source.member}" if source.member else ""
+            _log.warning(
+                "feed %s: every value of %r%s is set aside (%s; for instance %s): are its unit and bounds right?",
+                *(feed.feed, m.measure.column, where, f"{lost:,}", detail),
+            )
 
 
 def _unpivot(con: duckdb.DuckDBPyConnection, compiled: Compiled, after: int) -> None:

@@ -101,7 +101,7 @@ def test_units_are_converted_and_the_ledger_counts_records(lakes: Lakes) -> None
     assert totals.balances
     assert lakes.query("SELECT count(*), count(*) FILTER (scope = 'value') FROM lake.raw.rejected") == [(8, 4)]
     detail = lakes.query("SELECT detail FROM lake.raw.rejected WHERE reason = 'out_of_range'")[0][0]
-    assert detail == "niveau: 20001 (minimum -5, maximum 20 m)"
+    assert detail == "niveau 20001 mm = 20.001 m, above the maximum of 20 m"
 
 
 def test_energy_is_kept_in_watt_hours_with_the_contracts_default_direction(lakes: Lakes) -> None:
