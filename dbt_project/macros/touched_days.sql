@@ -27,7 +27,7 @@
 
 {# Observations: the UTC days of what landed. The instant is in the key, so a revision cannot move to another day. #}
 {% macro days_touched_by_observation(since, landed) -%}
-    select distinct cast(time_bucket(interval 1 day, observed_at) as date) as day
+    select distinct date '1970-01-01' + cast({{ utc_day_number('observed_at') }} as integer) as day
     from {{ raw_relation('observation') }}
     where {{ since }}
     order by day

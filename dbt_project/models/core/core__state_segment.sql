@@ -14,6 +14,8 @@
     },
 ) }}
 
+-- It reads the raw table itself, up to the landing that the staging view shows: depends_on: {{ ref('stg_observation') }}
+
 with rule as (
     select * from {{ source('raw', 'feed_state_rule') }}
 ),
@@ -25,7 +27,7 @@ suspect as (
         observation.feed,
         observation.asset_ref,
         observation.property,
-        time_bucket(interval 1 day, observation.observed_at) as utc_day
+        {{ utc_day_number('observation.observed_at') }} as utc_day
     from {{ source('raw', 'observation') }} as observation
     inner join rule on observation.feed = rule.feed and observation.property = rule.property
     where
@@ -53,7 +55,7 @@ candidate as (
             observation.feed = suspect.feed
             and observation.asset_ref = suspect.asset_ref
             and observation.property = suspect.property
-            and time_bucket(interval 1 day, observation.observed_at) = suspect.utc_day
+            and {{ utc_day_number('observation.observed_at') }} = suspect.utc_day
     where
         {{ landed_by_staging('observation') }}
         and {{ is_touched_instant('observed_at') }}
@@ -154,7 +156,7 @@ select
     property,
     fault_type,
     state,
-    cast(timezone('UTC', utc_day) as date) as utc_date,
+    date '1970-01-01' + cast(utc_day as integer) as utc_date,
     started_at,
     last_seen_at,
     -- Two runs of one state with a silence between: the first ends where it was last heard of.
