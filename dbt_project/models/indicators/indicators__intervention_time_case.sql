@@ -80,7 +80,7 @@ opened as (
         root.closed_at,
         coalesce(work.restored_at, root.closed_at) as resolved_at,
         coalesce(work.suspended_seconds, 0) as suspended_seconds,
-        coalesce(root.report_key is not null and root.tells_end is not false, false) or coalesce(work.tells_end, false) as tells_end,
+        (root.report_key is not null and root.tells_end is not false) or coalesce(work.tells_end, false) as tells_end,
         coalesce(root.is_closed_before_opened, false) as is_closed_before_opened,
         coalesce(root.is_closed_before_opened, false)
         or coalesce(root.is_acknowledged_before_opened, false)
