@@ -14,19 +14,36 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ingestion.errors import VigieError, WrongUse
-from ingestion.lake.writer import Landed
-from orchestration.build_report import BuildReport
 from orchestration.cli import common
 from orchestration.cli.common import Json
 from orchestration.services import postgres
 from orchestration.services.control import Control
 from orchestration.services.prepare import prepare
 from orchestration.settings import INSTANCE_FILE, Settings, create_local, find_home
+
+
+FORCED: Final = (
+    "Land again files that have landed, after a correction of the contract: other values of a key replace the earlier ones, the same "
+    "ones count as duplicates. Rows under a property or a key that the contract no longer makes stay."
+)
+
+# What each contract becomes, in the order in which people look: the first table that is published is the one to query.
+TABLES_OF: Final = {
+    "asset": ("core.asset",),
+    "observation": ("core.observation_hourly",),
+    "report": ("core.report", "indicators.intervention_time_case"),
+    "intervention": ("core.intervention", "indicators.intervention_time_case"),
+    "energy_reading": ("core.energy_daily", "indicators.energy_overconsumption_daily"),
+}
+
+if TYPE_CHECKING:
+    from ingestion.lake.writer import Landed
+    from orchestration.build_report import BuildReport
 
 
 class Output(StrEnum):
@@ -56,7 +73,7 @@ def ingest(
     feed: Annotated[str, typer.Argument(help="A feed's name, or the path of its contract.")],
     paths: Annotated[list[str] | None, typer.Argument(help="Files, folders or globs; the contract's own source by default.")] = None,
     *,
-    force: Annotated[bool, typer.Option("--force", help="Land files again that have landed; their rows count as duplicates.")] = False,
+    force: Annotated[bool, typer.Option("--force", help=FORCED)] = False,
     as_json: Json = False,
 ) -> None:
     """Land files of a feed. Exit code 1 when a file was refused."""
@@ -114,11 +131,14 @@ def build(
     if as_of is not None and as_of.tzinfo is None:
         as_of = as_of.replace(tzinfo=dt.UTC)
     with _instance(create=False) as settings:
+        landed = _landed_contracts(settings)
         report = building.build(settings, common.say, force=force, as_of=as_of)
     if as_json:
         common.print_json(report.as_dict())
     else:
         _print_build(report)
+        if report.is_published:
+            _print_where(landed)
     for failed in report.checks_failed:
         common.print_error(VigieError(f"check failed: {failed}"))
     for message in report.errors:
@@ -146,24 +166,61 @@ def _print_build(report: BuildReport) -> None:
     print(f"{report.status.lower()} in {report.seconds} s; {checks}; {verdict}")
 
 
+def _landed_contracts(settings: Settings) -> dict[str, str]:
+    """Return what landed since the last build that people read: feed to its contract."""
+    from ingestion.lake.publish import last_publication  # noqa: PLC0415
+    from ingestion.lake.session import ALIAS, connect  # noqa: PLC0415
+
+    before = last_publication(settings.lake)
+    query = f"SELECT DISTINCT feed, contract FROM {ALIAS}.raw.landing WHERE landing_seq > ? AND received > 0 ORDER BY 1"
+    with connect(settings.lake, read_only=True) as con:
+        return dict(con.execute(query, [before.landing_seq if before else 0]).fetchall())
+
+
+def _print_where(landed: dict[str, str]) -> None:
+    """Say where the feeds that just landed are read, and one query to begin with."""
+    for feed, contract in landed.items():
+        tables = TABLES_OF[contract]
+        print(f"{feed}: {', '.join(tables)}")
+        column = "source" if contract == "asset" else "feed"
+        query = f"SELECT * FROM {tables[0]} WHERE {column} = '{feed}' LIMIT 10"
+        if contract != "asset":
+            print(common.pasteable(f'  vigie sql "{query}"'))
+        else:
+            print(common.pasteable(f'  vigie sql "{query.replace("source =", "feed =")}"'))
+
+
 def sql(
-    query: Annotated[str | None, typer.Argument(help="One SELECT over core, indicators and open_data.")] = None,
+    query: Annotated[
+        str | None, typer.Argument(help="One SELECT over core, indicators and open_data; with --tables, a table's name.")
+    ] = None,
     *,
     output: Annotated[Output, typer.Option("--format", help="How rows are printed.")] = Output.table,
-    tables: Annotated[bool, typer.Option("--tables", help="List the published tables and their columns instead.")] = False,
+    tables: Annotated[bool, typer.Option("--tables", help="List the published tables instead; with a table's name, its columns.")] = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds after which the query is cut.")] = 60.0,
 ) -> None:
     """Query the published tables, read-only."""
     from ingestion.lake import reader  # noqa: PLC0415
 
-    if (query is None) == (not tables):
+    if query is None and not tables:
         raise WrongUse("give one query, or --tables", remedy='vigie sql "SELECT * FROM core.report LIMIT 10"')
     with _instance(create=False) as settings:
-        if query is None:
-            names, rows = ["schema", "table", "column", "type"], [tuple(row) for row in reader.published_tables(settings.reader_lake)]
+        if tables:
+            names, rows = _tables(settings) if query is None else _columns(settings, query)
         else:
+            assert query is not None  # noqa: S101 - checked above
             names, rows = reader.run_query(settings.reader_lake, query, timeout_s=timeout)
     _print_rows(names, rows, output)
+
+
+def _tables(settings: Settings) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return the published tables, one per row, with what they hold."""
+    found = _described(
+        settings,
+        "SELECT v.schema_name || '.' || v.view_name, v.column_count, v.comment FROM duckdb_views() AS v "
+        f"WHERE v.database_name = ? AND v.schema_name IN {reader_schemas()} ORDER BY 1",
+    )
+    return ["table", "columns", "what it holds"], found
 
 
 def _print_rows(names: list[str], rows: list[tuple[Any, ...]], output: Output) -> None:
