@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
@@ -29,6 +32,15 @@ WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
+
+# The narrowest slice of a folded text that still reads: three or four words.
+_LEAST_COLUMN: Final = 24
+# What rich puts between two columns.
+_GAP: Final = 4
+# A pipe has no width; what is sent there is mostly read in a wide window, or by a program that takes --format csv.
+_PIPE_COLUMNS: Final = 200
+
+_COMMAND: Final = re.compile(r"(?<![\w/.-])vigie (?=(?:up|down|status|logs|doctor|feeds|ingest|build|sql|maintain)\b)")
 
 _home: ContextVar[Path | None] = ContextVar("home", default=None)
 
@@ -84,9 +96,26 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def pasteable(text: str) -> str:
+    """Return a text in which each `vigie …` command is one that can be pasted: with this call's program and `--home`."""
+    home = _home.get()
+    words = [_program()] if home is None else [_program(), "--home", shlex.quote(str(home))]
+    return text if "--home" in text else _COMMAND.sub(" ".join(words) + " ", text)
+
+
+def _program() -> str:
+    """Return how this program was called, unless plain `vigie` would find it too."""
+    called = sys.argv[0] if sys.argv else ""
+    if Path(called).name != "vigie":  # a test, or Python's -m
+        return "vigie"
+    found = shutil.which("vigie")
+    return "vigie" if found is not None and Path(found).resolve() == Path(called).resolve() else shlex.quote(called)
+
+
 def print_error(error: VigieError) -> None:
     """Print what happened and what to do next on standard error."""
-    print(f"error: {error}", file=sys.stderr, flush=True)
+    remedy = f"\n  → {pasteable(error.remedy)}" if error.remedy else ""
+    print(f"error: {error.message}{remedy}", file=sys.stderr, flush=True)
 
 
 def exit_code(error: VigieError) -> int:
@@ -105,19 +134,43 @@ def print_json(document: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    """Print a table on standard output; `None` is left blank, numbers are aligned to the right."""
+    """Print a table on standard output; `None` is left blank, numbers are aligned to the right.
+
+    Where the columns do not fit side by side, long texts are folded; where even that would leave slices of a few letters,
+    each row is printed as a block of its own, a line per column.
+    """
+    listed = [list(row) for row in rows]
+    cells = [["" if v is None else f"{v:,}" if isinstance(v, int) and not isinstance(v, bool) else str(v) for v in row] for row in listed]
+    natural = [max([len(name), *(_width(row[i]) for row in cells)]) for i, name in enumerate(columns)]
+    least = [min(width, max(len(name), _LEAST_COLUMN)) for width, name in zip(natural, columns, strict=True)]
+    available = shutil.get_terminal_size().columns if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or _PIPE_COLUMNS)
+    if sum(least) + _GAP * len(columns) > available:
+        _print_blocks(columns, cells, title)
+        return
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - a tenth of a second that --json and --help do not need
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    listed = [list(row) for row in rows]
     table = Table(*[], title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         values = [row[index] for row in listed if row[index] is not None]
         is_number = bool(values) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
-    for row in listed:
-        table.add_row(*("" if value is None else f"{value:,}" if isinstance(value, int) else str(value) for value in row))
-    # A pipe gets the whole width of the table, a terminal its own.
-    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 200)
-    console.print(table)
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold", min_width=least[index])
+    for row in cells:
+        table.add_row(*row)
+    Console(markup=False, highlight=False, width=available).print(table)
+
+
+def _width(cell: str) -> int:
+    return max((len(line) for line in cell.split("\n")), default=0)
+
+
+def _print_blocks(columns: Sequence[str], cells: Sequence[Sequence[str]], title: str | None) -> None:
+    if title is not None:
+        print(title)
+    margin = max(len(name) for name in columns)
+    for number, row in enumerate(cells, start=1):
+        print(f"─[ {number} ]─")
+        for name, cell in zip(columns, row, strict=True):
+            if cell:
+                print(f"{name.ljust(margin)}  {cell}")

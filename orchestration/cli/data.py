@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -25,7 +25,6 @@ from orchestration.services import postgres
 from orchestration.services.control import Control
 from orchestration.services.prepare import prepare
 from orchestration.settings import INSTANCE_FILE, Settings, create_local, find_home
-
 
 FORCED: Final = (
     "Land again files that have landed, after a correction of the contract: other values of a key replace the earlier ones, the same "
@@ -152,7 +151,7 @@ def _print_build(report: BuildReport) -> None:
     if report.reason is not None:
         published = report.published
         remedy = "vigie ingest FEED PATH lands files" if published is None else "vigie build --force builds all the same"
-        print(f"Nothing to build: {report.reason} ({remedy})")
+        print(common.pasteable(f"Nothing to build: {report.reason} ({remedy})"))
         return
     landed = report.landed
     print(f"Landed since the last build: {landed['landings']:,} landings, {landed['received']:,} records, {landed['rejected']:,} rejected")
@@ -182,12 +181,7 @@ def _print_where(landed: dict[str, str]) -> None:
     for feed, contract in landed.items():
         tables = TABLES_OF[contract]
         print(f"{feed}: {', '.join(tables)}")
-        column = "source" if contract == "asset" else "feed"
-        query = f"SELECT * FROM {tables[0]} WHERE {column} = '{feed}' LIMIT 10"
-        if contract != "asset":
-            print(common.pasteable(f'  vigie sql "{query}"'))
-        else:
-            print(common.pasteable(f'  vigie sql "{query.replace("source =", "feed =")}"'))
+        print(common.pasteable(f"  vigie sql \"SELECT * FROM {tables[0]} WHERE feed = '{feed}' LIMIT 10\""))
 
 
 def sql(
@@ -205,22 +199,52 @@ def sql(
     if query is None and not tables:
         raise WrongUse("give one query, or --tables", remedy='vigie sql "SELECT * FROM core.report LIMIT 10"')
     with _instance(create=False) as settings:
-        if tables:
-            names, rows = _tables(settings) if query is None else _columns(settings, query)
+        if tables or query is None:
+            names, rows = _columns(settings, query) if query else _tables(settings)
         else:
-            assert query is not None  # noqa: S101 - checked above
             names, rows = reader.run_query(settings.reader_lake, query, timeout_s=timeout)
     _print_rows(names, rows, output)
 
 
 def _tables(settings: Settings) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Return the published tables, one per row, with what they hold."""
-    found = _described(
+    """Return the published tables, one per row, with what a row of each is."""
+    found = _published(
         settings,
-        "SELECT v.schema_name || '.' || v.view_name, v.column_count, v.comment FROM duckdb_views() AS v "
-        f"WHERE v.database_name = ? AND v.schema_name IN {reader_schemas()} ORDER BY 1",
+        "SELECT v.schema_name || '.' || v.view_name, count(c.column_name), v.comment FROM duckdb_views() AS v "
+        "JOIN duckdb_columns() AS c ON c.database_name = v.database_name AND c.schema_name = v.schema_name AND c.table_name = v.view_name "
+        "WHERE v.database_name = current_database() AND list_contains(?, v.schema_name) GROUP BY 1, 3 ORDER BY 1",
     )
     return ["table", "columns", "what it holds"], found
+
+
+def _columns(settings: Settings, table: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Return the columns of a published table, in its order, with what each means.
+
+    Raises:
+        WrongUse: no such table is published.
+    """
+    # What a column means stands on the built table: a view's columns carry no text.
+    found = _published(
+        settings,
+        "SELECT c.column_name, c.data_type, m.comment FROM duckdb_columns() AS c LEFT JOIN duckdb_columns() AS m "
+        "ON m.database_name = c.database_name AND m.schema_name = 'work_' || c.schema_name AND m.table_name = c.table_name "
+        "AND m.column_name = c.column_name WHERE c.database_name = current_database() AND list_contains(?, c.schema_name) "
+        "AND c.schema_name || '.' || c.table_name = ? ORDER BY c.column_index",
+        table,
+    )
+    if not found:
+        from ingestion.feeds.load_problem import did_you_mean  # noqa: PLC0415
+
+        known = [str(row[0]) for row in _tables(settings)[1]]
+        raise WrongUse(f"no table {table} is published", remedy=did_you_mean(table, known, otherwise="list them: vigie sql --tables"))
+    return ["column", "type", "what it means"], found
+
+
+def _published(settings: Settings, query: str, *more: str) -> list[tuple[Any, ...]]:
+    from ingestion.lake import reader  # noqa: PLC0415
+
+    with reader.connect_reader(settings.reader_lake) as con:
+        return con.execute(query, [list(reader.PUBLISHED), *more]).fetchall()
 
 
 def _print_rows(names: list[str], rows: list[tuple[Any, ...]], output: Output) -> None:

@@ -6,8 +6,11 @@ Here: arguments and what is printed. Not here: reading contracts (`ingestion.fee
 
 from __future__ import annotations
 
+import csv
 import os
+import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -50,7 +53,7 @@ def list_command(*, as_json: common.Json = False) -> None:
     common.print_table(["feed", "contract", "domain", "territory", "owner", "freshness", "file"], [row(e) for e in entries])
     broken = [e.name for e in entries if e.feed is None]
     if broken:
-        common.say(f"{len(broken)} broken: vigie feeds check {broken[0]} says what to correct")
+        common.say(common.pasteable(f"{len(broken)} broken: vigie feeds check {broken[0]} says what to correct"))
 
 
 @app.command("check")
@@ -58,7 +61,7 @@ def check_command(
     *,
     feed: Annotated[str, typer.Argument(help="A feed's name, or the path of its YAML.")],
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders to preview. Nothing is stored.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Rows and rejects shown of each file.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, help="Records shown of each file, with all their rows, and rejected records.")] = 20,
     as_json: common.Json = False,
 ) -> None:
     """Check a contract; with files, show what would be stored and rejected, and why."""
@@ -67,23 +70,28 @@ def check_command(
 
     path = find_path(feed, _feeds_folder())
     try:
-        contract = find_feed(feed, _feeds_folder())
+        contract = find_feed(feed, _feeds_folder(), fault_types=fault_types())
     except ContractError as error:
         if as_json:
             common.print_json(
                 {"feed": None, "file": path, "valid": False, "problems": [p.as_dict() for p in error.problems], "previews": []}
             )
         raise
+    _check_territory(contract, path)
     results = [_previewed(contract, file, limit) for file in _files(paths or [])]
     if as_json:
         previews = [_preview_document(origin, found) for origin, found in results]
         common.print_json({"feed": contract.feed, "file": path, "valid": True, "problems": [], "previews": previews})
     else:
         print(f"{path}: the contract is right ({contract.contract}, {len(contract.fields)} fields)")
+        _show_units(contract)
         for origin, found in results:
             _show(origin, found)
         if not results:
-            print(f"Preview a file with it: vigie feeds check {feed} FILE")
+            print(common.pasteable(f"Preview a file with it: vigie feeds check {shlex.quote(feed)} FILE"))
+        elif not any(isinstance(found, VigieError) for _, found in results):
+            files = shlex.join(str(p) for p in paths or [])
+            print(common.pasteable(f"\nNothing was stored. To store: vigie ingest {shlex.quote(feed)} {files}"))
     if any(isinstance(found, VigieError) for _, found in results):
         raise typer.Exit(common.FAILED)
 
@@ -99,7 +107,7 @@ def add_command(
     territory: Annotated[str | None, typer.Option(help="Code of the territory; the rest is taken from another feed of it.")] = None,
     zone: Annotated[str | None, typer.Option(help="IANA zone of the times the source writes (Europe/Paris, UTC).")] = None,
     owner: Annotated[str | None, typer.Option(help="The service that answers for the source.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a contract of that name.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a contract of that name, or take a shipped example's name.")] = False,
     as_json: common.Json = False,
 ) -> None:
     """Draft the contract of a source from one of its files."""
@@ -116,6 +124,8 @@ def add_command(
     _check_zone(zone)
     with open_engine(_extension_directory()) as con:
         draft = draft_feed(file, con, name=name, contract=contract, territory=_territory(territory), zone=zone, owner=owner)
+    if not force:
+        _refuse_example_name(draft.name, file)
     target = _feeds_folder() / f"{draft.name}.yaml"
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -138,10 +148,103 @@ def add_command(
         print(f"Left to fill in or correct ({len(problems)}):")
         for problem in problems:
             print(f"  line {problem.line}: {problem.key}: {problem.what}")
+    given = shlex.quote(str(file))
     print("Next:")
     print(f"  1. open {target} and read its comments: every guess is marked")
-    print(f"  2. vigie feeds check {draft.name} {file}")
-    print(f"  3. vigie ingest {draft.name} {file}")
+    print(common.pasteable(f"  2. vigie feeds check {draft.name} {given}"))
+    print(common.pasteable(f"  3. vigie ingest {draft.name} {given}"))
+
+
+def fault_types() -> frozenset[str]:
+    """Return the fault types of the referential (`core.fault_type`): what a contract may name."""
+    from orchestration.dbt.project import DBT_DIR  # noqa: PLC0415
+
+    with (DBT_DIR / "seeds" / "core__fault_type.csv").open(encoding="utf-8", newline="") as file:
+        return frozenset(row["fault_type"] for row in csv.DictReader(file))
+
+
+def _refuse_example_name(name: str, file: Path) -> None:
+    """Refuse the name of a shipped example: a contract of that name would silently take its place.
+
+    Raises:
+        WrongUse: an example has this name.
+    """
+    from ingestion.feeds.registry import EXAMPLES, SUFFIX  # noqa: PLC0415
+
+    example = EXAMPLES / f"{name}{SUFFIX}"
+    own = _feeds_folder() / f"{name}{SUFFIX}"
+    if example.is_file() and not own.exists():
+        given = shlex.quote(str(file))
+        raise WrongUse(
+            f"{name} is the name of a shipped example ({example})",
+            remedy=f"if it is that source, the example serves as it is: vigie feeds check {name} {given}; "
+            f"if not, another name: vigie feeds add {given} --name my-{name} (--force takes the example's place)",
+        )
+
+
+def _check_territory(contract: Feed, path: Path) -> None:
+    """Refuse a contract whose territory another one describes otherwise: the build would.
+
+    Compared with the instance's own contracts, and with the feeds that have landed where the instance runs.
+
+    Raises:
+        WrongUse: another contract differs; both blocks are shown, with their lines.
+    """
+    from ingestion.feeds.registry import list_feeds  # noqa: PLC0415
+    from ingestion.feeds.territories import conflict  # noqa: PLC0415
+
+    landed = _landed_feeds()
+    for entry in list_feeds(_feeds_folder()):
+        other = entry.feed
+        if other is None or other.feed == contract.feed or other.territory.code != contract.territory.code:
+            continue
+        if other.territory != contract.territory and (not entry.is_example or other.feed in landed):
+            places = {feed: _territory_places(file) for feed, file in ((contract.feed, path), (other.feed, entry.path))}
+            raise conflict(contract, other, places)
+
+
+def _territory_places(path: Path) -> dict[str, str]:
+    """Return where each key of a contract's territory is written, as `file:line`."""
+    from ingestion.feeds.load_yaml import read_document  # noqa: PLC0415
+    from ingestion.feeds.model import Territory  # noqa: PLC0415
+
+    document = read_document(path)
+    return {key: f"{path}:{document.line(('territory', key))}" for key in Territory.model_fields}
+
+
+def _landed_feeds() -> frozenset[str]:
+    """Return the feeds that have landed; none where the instance does not run: nothing is started for a check."""
+    from orchestration.services.control import Control  # noqa: PLC0415
+    from orchestration.settings import INSTANCE_FILE, Settings  # noqa: PLC0415
+
+    if not (_home() / INSTANCE_FILE).exists():
+        return frozenset()
+    settings = Settings.load(common.home())
+    if Control.of(settings) is None:
+        return frozenset()
+    from ingestion.lake.ledger import feed_totals  # noqa: PLC0415
+
+    return frozenset(feed_totals(settings.lake))
+
+
+def _show_units(contract: Feed) -> None:
+    """Say what each number is taken for: a unit that means another quantity (`g`, a mass) is seen here or never."""
+    from ingestion.contracts.units import COLUMN_UNITS, QUANTITIES, to_canonical  # noqa: PLC0415
+
+    declared = {f.name: f.unit for f in contract.fields}
+    rows: list[tuple[str | None, str, str, str, str]] = []
+    for m in contract.measures:
+        unit = m.unit or declared[m.column]
+        if unit is not None:
+            kept = to_canonical(unit).canonical
+            rows.append((m.column, m.property, unit, QUANTITIES[kept], kept))
+    for name, how in contract.mapping.items():
+        unit = how.unit or declared.get(how.column or "")
+        if unit is not None and name not in {"longitude", "latitude"}:
+            kept = COLUMN_UNITS.get(name) or to_canonical(unit).canonical
+            rows.append((how.column, name, unit, QUANTITIES[to_canonical(kept).canonical], kept))
+    if rows:
+        common.print_table(["column", "becomes", "unit of the source", "which is", "kept in"], rows)
 
 
 def _feeds_folder() -> Path:
@@ -179,7 +282,9 @@ def _territory(code: str | None) -> Territory | str | None:
         return None
     if slug(code) != code:
         raise WrongUse(f"--territory {code}: not a code", remedy=f"lower-case letters, digits and hyphens: {slug(code)}")
-    return next((e.feed.territory for e in list_feeds(_feeds_folder()) if e.feed is not None and e.feed.territory.code == code), code)
+    # The instance's own contracts first: they are what the new one must agree with.
+    entries = sorted(list_feeds(_feeds_folder()), key=lambda e: e.is_example)
+    return next((e.feed.territory for e in entries if e.feed is not None and e.feed.territory.code == code), code)
 
 
 def _files(paths: list[Path]) -> Iterator[Path]:
@@ -196,9 +301,17 @@ def _previewed(feed: Feed, path: Path, limit: int) -> tuple[Path, Preview | BadF
     from ingestion.landing import preview  # noqa: PLC0415 - DuckDB and the mapping
 
     try:
-        return path, preview(feed, path, extension_directory=_extension_directory(), limit=limit)
+        # A record of a wide table has a row per measure: enough of them are asked for, and whole records are kept.
+        rows = limit * max(1, len(feed.measures))
+        found = preview(feed, path, extension_directory=_extension_directory(), limit=rows)
+        return path, replace(found, rows=_first_records(found.rows, limit), rejects=_first_records(found.rejects, limit))
     except BadFile as error:  # one bad file does not hide the others
         return path, error
+
+
+def _first_records(rows: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    first = set(list(dict.fromkeys(row["position"] for row in rows))[:limit])
+    return [row for row in rows if row["position"] in first]
 
 
 def _show(origin: Path, found: Preview | BadFile) -> None:
@@ -217,7 +330,12 @@ def _show(origin: Path, found: Preview | BadFile) -> None:
     for title, rows in (("would be stored", found.rows), ("would be rejected", found.rejects)):
         if rows:
             columns = [c for c in rows[0] if any(r[c] is not None for r in rows)]
-            common.print_table(columns, [[_cell(r[c]) for c in columns] for r in rows], title=f"{title} (the first {len(rows)})")
+            common.print_table(columns, [[_cell(r[c]) for c in columns] for r in rows], title=f"{title} ({_first(rows)})")
+
+
+def _first(rows: list[dict[str, Any]]) -> str:
+    records = len({row["position"] for row in rows})
+    return f"the first {len(rows)}" if records == len(rows) else f"the {len(rows)} rows of the first {records} records"
 
 
 def _cell(value: object) -> object:

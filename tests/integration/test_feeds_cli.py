@@ -57,7 +57,8 @@ def test_add_fill_in_check_list(home: Path, source: Path, capsys: pytest.Capture
     assert vigie(home, "feeds", "add", source, "--zone", "Europe/Paris", "--owner", "Service éclairage") == 0
     said = capsys.readouterr().out
     assert f"Drafted {contract}" in said
-    assert f"vigie feeds check pannes {source}" in said
+    # What is printed can be pasted: it names the home that this call named.
+    assert f"vigie --home {home} feeds check pannes {source}" in said
 
     assert vigie(home, "feeds", "check", "pannes", source) == 2
     refused = capsys.readouterr()
@@ -88,6 +89,76 @@ def test_add_fill_in_check_list(home: Path, source: Path, capsys: pytest.Capture
         "Service éclairage",
         str(contract),
     )
+
+
+def test_the_name_of_a_shipped_example_is_refused(home: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vigie(home, "feeds", "add", source, "--name", "sf-311") == 2
+    said = capsys.readouterr().err
+    assert "sf-311.yaml" in said
+    assert f"vigie --home {home} feeds check sf-311 {source}" in said
+    assert f"vigie --home {home} feeds add {source} --name my-sf-311" in said
+    assert not (home / "feeds" / "sf-311.yaml").exists()
+    assert vigie(home, "feeds", "add", source, "--name", "sf-311", "--force") == 0
+
+
+def test_two_contracts_that_differ_on_their_territory_are_told_side_by_side(
+    home: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("un", "deux"):
+        assert vigie(home, "feeds", "add", source, "--name", name, "--zone", "Europe/Paris", "--owner", "x") == 0
+        fill_in(home / "feeds" / f"{name}.yaml")
+    second = home / "feeds" / "deux.yaml"
+    assert vigie(home, "feeds", "check", "un", source) == 0
+    second.write_text(second.read_text(encoding="utf-8").replace("latitude: 48", "latitude: 49"), encoding="utf-8")
+    capsys.readouterr()
+    assert vigie(home, "feeds", "check", "un", source) == 2
+    said = capsys.readouterr().err
+    line = second.read_text(encoding="utf-8").split("\n").index(next(x for x in second.read_text().split("\n") if "latitude" in x)) + 1
+    assert f"48.0  ({home}/feeds/un.yaml:{line})" in said
+    assert f"49.0  ({second}:{line})" in said
+
+
+def test_an_unknown_fault_type_is_told_with_its_line(home: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vigie(home, "feeds", "add", source, "--zone", "Europe/Paris", "--owner", "x") == 0
+    contract = home / "feeds" / "pannes.yaml"
+    fill_in(contract)
+    with contract.open("a", encoding="utf-8") as file:
+        file.write('indicators:\n  faults:\n    - {category: "lampe*", fault_type: lamp-oot}\n')
+    capsys.readouterr()
+    assert vigie(home, "feeds", "check", "pannes", source) == 2
+    said = capsys.readouterr().err
+    lines = len(contract.read_text(encoding="utf-8").splitlines())
+    assert f"pannes.yaml:{lines}: indicators.faults[1].fault_type: 'lamp-oot' is no fault type" in said
+    assert "did you mean 'lamp-out'?" in said
+
+
+def test_the_shipped_examples_name_known_faults(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert vigie(home, "feeds", "list", "--json") == 0
+    names = [f["feed"] for f in json.loads(capsys.readouterr().out)]
+    assert len(names) > 15
+    for name in names:
+        assert vigie(home, "feeds", "check", name, "--json") == 0
+
+
+def test_units_are_told_and_records_are_shown_whole(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    contract, file = tmp_path / "banc.yaml", tmp_path / "banc.csv"
+    contract.write_text(
+        "feed: banc\ntitle: Banc\ncontract: observation\ndomain: PAT\nowner: {name: x}\nsteward: {name: x}\n"
+        "source: {publisher: x, licence: internal}\ntime_zone: UTC\n"
+        "territory: {code: x, name: x, time_zone: UTC, holidays: FR, latitude: 1, longitude: 1}\n"
+        "fields: [{name: ts, type: datetime}, {name: a, type: number}, {name: b, type: number}, {name: c, type: number}]\n"
+        "mapping: {asset_ref: {constant: banc}, observed_at: ts}\n"
+        'measures: [{column: a, property: a, unit: g}, {column: b, property: b, unit: "[g]"}, {column: c, property: c, unit: bar}]\n',
+        encoding="utf-8",
+    )
+    file.write_text("ts,a,b,c\n" + "".join(f"2026-01-0{i} 00:00:00,1,2,3\n" for i in range(1, 6)), encoding="utf-8")
+    assert vigie(home, "feeds", "check", contract, file, "--limit", "2") == 0
+    said = [" ".join(line.split()) for line in capsys.readouterr().out.split("\n")]
+    assert {"a a g mass kg", "b b [g] acceleration m/s2", "c c bar pressure Pa"} <= set(said)
+    assert any("the 6 rows of the first 2 records" in line for line in said)
+    assert vigie(home, "feeds", "check", contract, file, "--limit", "2", "--json") == 0
+    (preview,) = document(capsys)["previews"]
+    assert sorted(r["position"] for r in preview["rows"]) == [1, 1, 1, 2, 2, 2]
 
 
 def test_a_draft_is_not_overwritten_unless_forced(home: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,3 +130,28 @@ def test_tables_align_numbers_and_leave_nothing_blank(capsys: pytest.CaptureFixt
     assert "1,234,567" in printed
     assert "lampes [bold]" in printed
     assert "None" not in printed
+
+
+def test_a_table_too_wide_is_printed_record_by_record(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = tuple(f"column_{n}" for n in range(8))
+    row = tuple(f"value {n} with a few words" for n in range(8))
+    monkeypatch.setenv("COLUMNS", "80")
+    common.print_table(columns, [row])
+    printed = capsys.readouterr().out
+    for n in range(8):
+        assert f"column_{n}  value {n} with a few words\n" in printed
+    # Two columns fit, the longer one folded: a table.
+    common.print_table(("a", "b"), [("x", "word " * 40)])
+    lines = capsys.readouterr().out.split("\n")
+    assert max(map(len, lines)) <= 80
+    assert sum("word word word" in line for line in lines) > 1
+
+
+def test_commands_in_hints_name_the_home_of_the_call(capsys: pytest.CaptureFixture[str]) -> None:
+    common.choose_home(Path("/srv/my vigie"))
+    try:
+        common.print_error(WrongUse("not there", remedy="list them: vigie sql --tables; the words of vigie itself stay"))
+    finally:
+        common.choose_home(None)
+    assert "list them: vigie --home '/srv/my vigie' sql --tables; the words of vigie itself stay" in capsys.readouterr().err
+    assert common.pasteable("vigie up") == "vigie up"
