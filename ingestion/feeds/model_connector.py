@@ -91,7 +91,7 @@ class RestConnector(Model):
 
 
 class SqlConnector(Model):
-    """A table or a query of another database, read by dlt; the secret holds the SQLAlchemy address."""
+    """A table or a query of another database; the secret holds the SQLAlchemy address."""
 
     type: Literal["sql"]
     """The kind of source."""
