@@ -22,6 +22,7 @@ from ingestion.feeds.draft_values import Profile, exchanged, profile
 from ingestion.feeds.draft_write import Content, render
 from ingestion.feeds.model import FormatSpec, Territory
 from ingestion.formats import Bounds, SourceTable, open_sources
+from ingestion.lake.session import literal
 
 # 100,000 records show every format a source mixes, short of accidents; profiling them takes about a second.
 PROFILED: Final = 100_000
@@ -35,6 +36,11 @@ _FREE_TEXT: Final = "free text"
 # ... or, where the column's name says so, two words and more values than a list of labels has.
 _TYPED_WORDS: Final = 2
 _LABELS: Final = 100
+
+# A counter: it takes many values, moves in a third of the records at least, and starts again once in a hundred at most.
+_COUNTER_VALUES: Final = 20
+_COUNTER_STEPS: Final = 0.3
+_COUNTER_RESTARTS: Final = 0.01
 
 _DELIMITERS: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 
@@ -70,7 +76,7 @@ def draft_feed(
     Args:
         path: a local file.
         con: a connection to read it with.
-        name: the feed's name; made of the file's name when absent.
+        name: the feed's name; made of the file's name when absent, of its folder's where that is only digits.
         contract: the canonical contract; guessed when absent.
         territory: the territory, or only its code.
         zone: the zone of times that carry none.
@@ -81,11 +87,7 @@ def draft_feed(
         BadFile: the file cannot be read, or holds no record.
         WrongUse: the name cannot be a feed's.
     """
-    feed_name = (
-        slug(re.sub(r"(\.(csv|txt|tsv|json|ndjson|geojson|xlsx|parquet|zip|gz))+$", "", path.name, flags=re.IGNORECASE))
-        if name is None
-        else name
-    )
+    feed_name = _default_name(path) if name is None else name
     if slug(feed_name) != feed_name:
         raise WrongUse(f"{feed_name!r} cannot be a feed's name", remedy=f"lower-case letters, digits and hyphens: {slug(feed_name)}")
     if not path.is_file():
@@ -125,6 +127,12 @@ def draft_feed(
     return Draft(feed_name, render(content), notes)
 
 
+def _default_name(path: Path) -> str:
+    stem = re.sub(r"(\.(csv|txt|tsv|json|ndjson|geojson|xlsx|parquet|zip|gz))+$", "", path.name, flags=re.IGNORECASE)
+    folder = path.resolve().parent.name
+    return slug(folder if folder and not re.search(r"[^\W\d_]", stem) else stem)
+
+
 def _opened(con: duckdb.DuckDBPyConnection, path: Path, *, bounds: Bounds, workdir: Path) -> tuple[list[SourceTable], FormatSpec]:
     """Open a file, and a JSON down to its innermost records, as long as there is one way down."""
     spec = FormatSpec()
@@ -162,7 +170,7 @@ def _is_keyed(table: SourceTable) -> bool:
 
 def _is_list(con: duckdb.DuckDBPyConnection, table: SourceTable, column: str) -> bool:
     """Whether a column holds lists of records, which the reader leaves as JSON text."""
-    name = '"' + column.replace('"', '""') + '"'
+    name = _quoted(column)
     row = con.execute(
         f"SELECT count(*) FILTER (starts_with(CAST({name} AS VARCHAR), '[{{')) "
         f"FROM (SELECT {name} FROM {table.relation} AS source LIMIT 100)"
@@ -175,7 +183,7 @@ def _profiles(con: duckdb.DuckDBPyConnection, table: SourceTable) -> list[Profil
     rows = int((con.execute("SELECT count(*) FROM drafted").fetchone() or (0,))[0])
     found = []
     for name, sql_type in table.columns.items():
-        column = '"' + name.replace('"', '""') + '"'
+        column = _quoted(name)
         counts = con.execute(
             f"SELECT CAST({column} AS VARCHAR), count(*) FROM drafted GROUP BY 1 ORDER BY 2 DESC, min(_position) LIMIT {_DISTINCT}"
         ).fetchall()
@@ -186,9 +194,27 @@ def _profiles(con: duckdb.DuckDBPyConnection, table: SourceTable) -> list[Profil
             ).fetchone()
             described.filled, described.distinct = (int(n) for n in total or (0, 0))
         found.append(described)
+    for described in found:
+        described.is_cumulative = described.is_number and described.distinct > _COUNTER_VALUES and _only_grows(con, described)
     con.execute("DROP TABLE drafted")
     _settle(found)
     return found
+
+
+def _only_grows(con: duckdb.DuckDBPyConnection, p: Profile) -> bool:
+    """Whether numbers only grow, or only fall, from a record to the next; the start of another counter apart."""
+    text = f"CAST({_quoted(p.name)} AS VARCHAR)"
+    if p.group is not None:
+        text = f"replace({text}, {literal(p.group)}, '')"
+    value = f"TRY_CAST(replace({text}, {literal(p.decimal or '.')}, '.') AS DOUBLE)"
+    steps = f"SELECT v - lag(v) OVER (ORDER BY _position) AS step FROM (SELECT _position, {value} AS v FROM drafted) WHERE v IS NOT NULL"
+    row = con.execute(f"SELECT count(*) FILTER (step > 0), count(*) FILTER (step < 0), count(*) FROM ({steps})").fetchone()
+    up, down, total = row or (0, 0, 0)
+    return bool(min(up, down) <= total * _COUNTER_RESTARTS and max(up, down) >= total * _COUNTER_STEPS)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _settle(profiles: list[Profile]) -> None:

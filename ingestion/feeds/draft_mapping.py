@@ -66,10 +66,11 @@ def suggest(profiles: list[Profile], *, contract: str | None, hint: str) -> Sugg
     if contract is None:
         scores = {name: _score(name, filled, hint) for name in CONTRACTS}
         contract = max(scores, key=lambda name: scores[name])
-        weak = "" if scores[contract] >= _CONVINCING else "a weak guess: no date, no position, or nothing to tell rows apart; "
-        why = weak + "guessed from the columns (" + ", ".join(f"{n} {s}" for n, s in sorted(scores.items(), key=lambda i: -i[1])) + ")"
+        weak = "" if scores[contract] >= _CONVINCING else "weak "
+        others = sorted((n for n in scores if n != contract), key=lambda n: -scores[n])
+        why = f"a {weak}guess; else {', '.join(others)}"
     else:
-        why = "as asked"
+        why = ""
     chooser = _Chooser(contract, filled, hint)
     return Suggestion(contract, chooser.targets(), chooser.measures() if contract == "observation" else [], why)
 
@@ -325,10 +326,9 @@ class _Chooser:
             if p.name in self.used or _is_place(p) or _is_code(p) or p.name == "_1":
                 continue
             if p.is_number:
-                unit = unit_in(p.name)
-                held = ", ".join(p.examples) if p.distinct <= 3 else f"{min(p.numbers):g} to {max(p.numbers):g}"  # noqa: PLR2004
-                comment = held + ("; unit from the column's name: right?" if unit else "")
-                lines.append(MeasureLine({"column": p.name, "property": _property(p.name, taken), "unit": unit or TO_COMPLETE}, comment))
+                unit = "1" if set(p.numbers) <= {0.0, 1.0} else unit_in(p.name)
+                how: dict[str, str | bool] = {"column": p.name, "property": _property(p.name, taken), "unit": unit or TO_COMPLETE}
+                lines.append(MeasureLine(how, _measured(p, unit)))
             elif (
                 p.type == "string" and p.distinct <= _FEW and re.search(r"_(etat|state|status|statut|mode|alarm\w*|alerte)_", words(p.name))
             ):
@@ -336,9 +336,32 @@ class _Chooser:
         return lines
 
 
+def _measured(p: Profile, unit: str | None) -> str:
+    """Say what a measure's column holds: its range, in the unit in which bounds are written, and what is odd about it."""
+    if set(p.numbers) <= {0.0, 1.0}:
+        return "0 or 1: a flag"
+    least, most = min(p.numbers), max(p.numbers)
+    said = [", ".join(p.examples) if p.distinct <= 3 else f"{least:g} to {most:g}"]  # noqa: PLR2004
+    if unit is not None:
+        lake = UNITS[unit]
+        said[0] += f" {unit}"
+        if not lake.is_identity:
+            ends = sorted(v * lake.factor + lake.offset for v in (least, most))
+            said[0] += f" = {ends[0]:g} to {ends[1]:g} {lake.canonical}, the unit of minimum and maximum"
+        said.append("unit from the column's name: right?")
+    if p.is_cumulative:
+        said.append("only ever grows down the file: a counter? Then its values are not to be summed")
+    return "; ".join(said)
+
+
 def _property(name: str, taken: set[str]) -> str:
-    """Return a property's name that is not taken yet: without what stands in brackets, which is a unit or a remark."""
-    short = slug(re.sub(r"[(\[].*?[)\]]", " ", name).strip() or name, separator="_")
+    """Return a property's name that is not taken yet: without brackets (a unit, a remark), unit or statistic at its end."""
+    # dBase writes its types into the names: TJM,N,19,8.
+    bare = re.sub(r"[(\[].*?[)\]]|,[A-Z](,\d+)*$", " ", name).strip() or name
+    if unit_in(bare) is not None:
+        bare = re.sub(r"[_\s.]+[^_\s.]+$", "", bare)
+    bare = re.sub(r"(?<=\w)[_\s.]*(RMS|(?<=[_\s.])(?i:rms|mean|avg|average|moy|moyenne))$", "", bare)
+    short = slug(bare, separator="_")
     candidates = (short, slug(name, separator="_"), *(f"{short}_{n}" for n in range(2, len(taken) + 3)))
     chosen = next(c for c in candidates if c not in taken)
     taken.add(chosen)

@@ -68,6 +68,7 @@ class Profile:
         numbers: its numbers, where it holds numbers.
         instants: its instants as they are read, where it holds some.
         looks_like: "e-mail" or "telephone".
+        is_cumulative: whether its numbers only ever grow (or only ever fall) down the file.
         position: for positions written as text, the regular expressions that extract (longitude, latitude).
     """
 
@@ -89,6 +90,7 @@ class Profile:
     instants: list[dt.datetime] = field(default_factory=list)
     looks_like: str | None = None
     position: tuple[str, str] | None = None
+    is_cumulative: bool = False
 
     @property
     def is_unique(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,10 +17,13 @@ from ingestion.feeds.draft_mapping import TO_COMPLETE, Suggestion
 from ingestion.feeds.draft_values import Profile
 from ingestion.feeds.model import Territory
 
+# The longest line of a draft: what an editor shows beside a file tree.
+_LINE = 120
 _PLAIN = re.compile(r"[^\W\d]([\w .()/'°%+-]*[\w.)°%])?")
 _RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 _DOMAINS = (
-    "EP lighting, VP cameras, SLT signals, MOB mobility, RT telecom, PAT buildings, CDV living environment, EAU water, GRC citizens, METEO"
+    "EP lighting, VP cameras, SLT signals and traffic, MOB mobility, RT telecom, PAT buildings, CDV living environment, "
+    "EAU water, GRC citizens, METEO weather and air; else the nearest, and say so in description"
 )
 
 
@@ -60,7 +64,17 @@ def quoted(value: object) -> str:
 
 
 def _line(key: str, value: object, comment: str | None = None, *, indent: str = "") -> str:
-    return f"{indent}{key}: {quoted(value)}" + (f"  # {comment}" if comment else "")
+    return _annotated(f"{key}: {quoted(value)}", comment, indent=indent)
+
+
+def _annotated(text: str, comment: str | None, *, indent: str = "") -> str:
+    """Return a line with its comment: behind it where they fit, else above it."""
+    line = f"{indent}{text}"
+    if not comment:
+        return line
+    if len(line) + len(comment) + 4 <= _LINE:
+        return f"{line}  # {comment}"
+    return "\n".join([*(f"{indent}# {part}" for part in textwrap.wrap(comment, _LINE - len(indent) - 2)), line])
 
 
 def _flow(pairs: Mapping[str, str | bool | list[str]]) -> str:
@@ -73,12 +87,12 @@ def _list(values: list[str]) -> str:
 
 def _head(c: Content) -> str:
     lines = [
-        f"# Drafted from {_comment(c.file)}. Every {TO_COMPLETE} is yours to fill in; every guess is marked: read them.",
-        f"# Keys: docs/feed-contract.md. Then: vigie feeds check {c.name}",
+        f"# Drafted from {_comment(c.file, most=60)}. Every {TO_COMPLETE} is yours to fill in; read the guesses.",
+        "# What each key means: docs/feed-contract.md.",
         _line("feed", c.name),
         _line("title", TO_COMPLETE, "a name for people"),
-        _line("contract", c.suggestion.contract, f"{c.suggestion.why}; asset, observation, report, intervention or energy_reading"),
-        _line("domain", c.domain or TO_COMPLETE, f"guess: {_DOMAINS}" if c.domain else _DOMAINS),
+        _line("contract", c.suggestion.contract, c.suggestion.why),
+        _line("domain", c.domain or TO_COMPLETE, "a guess; docs/feed-contract.md lists them" if c.domain else _DOMAINS),
     ]
     return "\n".join(lines)
 
@@ -87,11 +101,11 @@ def _people(c: Content) -> str:
     owner = c.owner or TO_COMPLETE
     return "\n".join(
         [
-            f"owner: {{name: {quoted(owner)}}}  # the service that answers for the source",
-            f"steward: {{name: {quoted(owner)}}}  # who answers for its quality",
+            f"owner: {{name: {quoted(owner)}}}  # the service whose data it is",
+            f"steward: {{name: {quoted(owner)}}}  # whom people ask what it means; often someone of the owner's",
             "source:",
             _line("publisher", TO_COMPLETE, indent="  "),
-            _line("licence", TO_COMPLETE, "etalab-2.0, ODbL-1.0, CC-BY-4.0… or internal", indent="  "),
+            _line("licence", TO_COMPLETE, "etalab-2.0, ODbL-1.0, CC-BY-4.0…; internal; unknown (not published)", indent="  "),
         ]
     )
 
@@ -130,7 +144,8 @@ def _centre(c: Content, key: str) -> str:
 
 
 def _format(c: Content) -> str:
-    lines = [f"# {_comment(note)}" for note in c.notes]
+    stated = re.compile(rf"(encoding {re.escape(str(c.format.get('encoding')))}|delimiter \w+)")
+    lines = [f"# {_comment(note)}" for note in c.notes if not stated.fullmatch(note)]
     lines += ["format:", *(_line(k, v, indent="  ") for k, v in c.format.items())]
     lines.append(f"missingValues: [{', '.join(json.dumps(v, ensure_ascii=False) for v in ['', *c.missing])}]")
     if c.decimal != ".":
@@ -157,7 +172,7 @@ def _fields(c: Content) -> str:
             text += f", groupChar: {json.dumps(p.group, ensure_ascii=False)}"
         if p.name in c.personal:
             text += ", classification: personal"
-        lines.append(f"  - {text}}}  # {_profile(p, c)}")
+        lines.append(_annotated(f"- {text}}}", _profile(p, c), indent="  "))
     return "\n".join(lines)
 
 
@@ -183,12 +198,10 @@ def _mapping(c: Content) -> str:
     lines = ["mapping:"]
     for target in c.suggestion.targets:
         value = quoted(target.how["column"]) if list(target.how) == ["column"] else _flow(target.how)
-        lines.append(f"  {target.name}: {value}" + (f"  # {_comment(target.comment, most=300)}" if target.comment else ""))
+        lines.append(_annotated(f"{target.name}: {value}", target.comment and _comment(target.comment, most=300), indent="  "))
     if c.suggestion.contract == "observation":
-        lines.append(
-            "measures:  # one line per property, with its UCUM unit (docs/units.md; 1 for a number without); take out what is not needed"
-        )
-        lines += [f"  - {_flow(m.how)}" + (f"  # {_comment(m.comment, most=300)}" if m.comment else "") for m in c.suggestion.measures]
+        lines.append("measures:  # UCUM units: docs/units.md, 1 for a number without unit; take out what is not needed")
+        lines += [_annotated(f"- {_flow(m.how)}", m.comment and _comment(m.comment, most=300), indent="  ") for m in c.suggestion.measures]
         if not c.suggestion.measures:
             lines.append(f"  - {{column: {TO_COMPLETE}, property: {TO_COMPLETE}, unit: {TO_COMPLETE}}}")
     return "\n".join(lines)

@@ -96,7 +96,7 @@ def read_shape(document: Document) -> Shape:
         except ValidationError as error:
             # One fault can break several branches of a union: it is told and mended once a round.
             for problem in {p.path: p for p in (_problem(d, data, document) for d in reversed(error.errors(include_url=False)))}.values():
-                if not _inside(problem.path, shape.touched):
+                if not _inside(problem.path, shape.touched) and not _is_emptied(problem.path, shape.touched):
                     shape.problems.append(problem)
                 _mend(data, problem.path, shape.touched)
         else:
@@ -108,6 +108,11 @@ def read_shape(document: Document) -> Shape:
 
 def _inside(path: KeyPath, touched: set[KeyPath]) -> bool:
     return any(path[:n] in touched for n in range(1, len(path) + 1))
+
+
+def _is_emptied(path: KeyPath, touched: set[KeyPath]) -> bool:
+    """Whether a mapping lacks its origin only because that is still to be filled in."""
+    return path[:1] == ("mapping",) and any((*path, key) in touched for key in ("column", "constant", "sql"))
 
 
 def _problem(detail: ErrorDetails, data: Any, document: Document) -> Problem:

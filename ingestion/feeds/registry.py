@@ -66,9 +66,7 @@ def valid_feeds(home_feeds: Path, *, examples: Path = EXAMPLES) -> Iterator[Feed
             _log.error("feed %s is left out: %s", entry.name, entry.error)
 
 
-def find_feed(
-    name_or_path: str, home_feeds: Path, *, examples: Path = EXAMPLES, fault_types: Collection[str] | None = None
-) -> Feed:
+def find_feed(name_or_path: str, home_feeds: Path, *, examples: Path = EXAMPLES, fault_types: Collection[str] | None = None) -> Feed:
     """Return one contract.
 
     Args:

@@ -301,3 +301,40 @@ def test_public_files_are_drafted_right(con: duckdb.DuckDBPyConnection, shared_d
     draft = draft_feed(shared_data / file, con)
     unit = {"asset": "W", "energy_reading": "kW.h"}.get(PUBLIC[file], '"1"')
     assert filled(draft, tmp_path, unit=unit).contract == PUBLIC[file]
+
+
+def test_a_laboratory_file_is_drafted(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    """A flag has unit 1, a counter says so, bounds are shown in the lake's unit; names lose units and statistics."""
+    (tmp_path / "banc").mkdir()
+    header = "datetime;Accelerometer1RMS;Pressure_bar;Flow (L/min);volume_total;temp_mean;temp_min;anomaly;TJM,N,19,8\n"
+    rows = "".join(
+        f"2020-03-09 10:{i:02}:00;{i % 3}.5;{i % 2}.5;{i % 5}.25;{100 + i * 1.5};{i % 7}.5;{i % 4}.5;{i % 2}.0;{i % 9}\n" for i in range(60)
+    )
+    draft = drafted(con, tmp_path / "banc", "0.csv", header + rows)
+    assert draft.name == "banc"
+    assert max(map(len, draft.text.split("\n"))) <= 120
+    lines = {line.split("column: ")[1].split(", property")[0]: line for line in draft.text.split("\n") if "property: " in line}
+    assert {name: line.split("property: ")[1].split(",")[0] for name, line in lines.items()} == {
+        "Accelerometer1RMS": "accelerometer1",
+        "Pressure_bar": "pressure",
+        "Flow (L/min)": "flow",
+        "volume_total": "volume_total",
+        "temp_mean": "temp",
+        "temp_min": "temp_min",
+        "anomaly": "anomaly",
+        '"TJM,N,19,8"': "tjm",
+    }
+    assert 'unit: "1"}  # 0 or 1: a flag' in lines["anomaly"]
+    assert "0.5 to 1.5 bar = 50000 to 150000 Pa, the unit of minimum and maximum" in draft.text
+    counters = [line for line in draft.text.split("\n") if "counter?" in line]
+    assert len(counters) == 1
+
+
+def test_one_thing_left_is_told_once(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    rows = "".join(f"2020-03-09 10:{i:02}:00;{i}.5\n" for i in range(30))
+    path = tmp_path / "banc.yaml"
+    path.write_text(drafted(con, tmp_path, "banc.csv", "datetime;valeur\n" + rows).text, encoding="utf-8")
+    with pytest.raises(ContractError) as caught:
+        load_feed(path)
+    assert [p.key for p in caught.value.problems if p.key.startswith("mapping")] == ["mapping.asset_ref.constant"]
+    assert all(p.is_placeholder for p in caught.value.problems)
