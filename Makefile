@@ -36,7 +36,7 @@ format: dev ## format Python
 	$(BIN)/ruff check --fix .
 
 bench: dev ## measure, and write bench/RESULTS.md
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench.run
 
 # Versions and hashes, no registry address: pip uses the one this machine is configured for.
 UV_COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11
