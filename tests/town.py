@@ -219,7 +219,9 @@ def _batch(number: int) -> dict[str, list[str]]:
     assets = ["code,kind,commune,watts,since", f"C1,cabinet,Ville,,{month}-01"]
     assets += [f"L{n},light-point,Ville,{60 + number * 10},{month}-01" for n in range(4)]
     works = ["id,code,asked,arrived,restored"]
-    works += [f"W{number}-{d},L{d % 4},{month}-{d:02d} 10:00:00,{month}-{d:02d} 12:00:00,{month}-{d + 1:02d} 10:00:00" for d in range(2, 20, 3)]
+    works += [
+        f"W{number}-{d},L{d % 4},{month}-{d:02d} 10:00:00,{month}-{d:02d} 12:00:00,{month}-{d + 1:02d} 10:00:00" for d in range(2, 20, 3)
+    ]
     if number:  # the month before comes back: a case that was open is closed, a reading is corrected
         before = f"2025-{number:02d}"
         reports.append(f"R{number - 1}-5,{before}-05 08:00:00,{month}-02 08:00:00,Lights,Burnt_Out now,Madame 5")
