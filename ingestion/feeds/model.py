@@ -105,7 +105,8 @@ class Publisher(Model):
     publisher: str
     """Who produces the data."""
     licence: str
-    """Licence of the source (SPDX code where there is one, `internal` for the territory's own)."""
+    """Licence of the source (SPDX code where there is one, `internal` for the territory's own, `unknown` where nobody knows: such data is
+    not published)."""
     homepage: str | None = None
     """Page of the source."""
     note: str | None = None
@@ -251,7 +252,7 @@ class StateRule(Model):
     failed_above: float | None = None
     """Failed when the number is above, in the lake's unit."""
     fault_type: str
-    """The fault it is."""
+    """The fault it is, one of `core.fault_type`."""
 
 
 class FaultRule(Model):
@@ -262,7 +263,7 @@ class FaultRule(Model):
     subcategory: str = "*"
     """Pattern of the subcategory."""
     fault_type: str
-    """The fault it is."""
+    """The fault it is, one of `core.fault_type`."""
     asset_type: str | None = None
     """The equipment it is about."""
 
@@ -314,7 +315,7 @@ class Feed(Model):
     """The canonical contract its rows become."""
     domain: Domain
     """The business domain: EP lighting, VP cameras, SLT signals, MOB mobility, RT telecom, PAT buildings, CDV living
-    environment, EAU water, GRC citizen relations, METEO weather."""
+    environment, EAU water, GRC citizen relations, METEO weather and air; for what is outside, the nearest."""
     owner: Person
     """Who answers for the source."""
     steward: Person

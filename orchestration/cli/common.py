@@ -172,5 +172,4 @@ def _print_blocks(columns: Sequence[str], cells: Sequence[Sequence[str]], title:
     for number, row in enumerate(cells, start=1):
         print(f"─[ {number} ]─")
         for name, cell in zip(columns, row, strict=True):
-            if cell:
-                print(f"{name.ljust(margin)}  {cell}")
+            print(f"{name.ljust(margin)}  {cell}".rstrip())

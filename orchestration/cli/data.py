@@ -223,13 +223,10 @@ def _columns(settings: Settings, table: str) -> tuple[list[str], list[tuple[Any,
     Raises:
         WrongUse: no such table is published.
     """
-    # What a column means stands on the built table: a view's columns carry no text.
     found = _published(
         settings,
-        "SELECT c.column_name, c.data_type, m.comment FROM duckdb_columns() AS c LEFT JOIN duckdb_columns() AS m "
-        "ON m.database_name = c.database_name AND m.schema_name = 'work_' || c.schema_name AND m.table_name = c.table_name "
-        "AND m.column_name = c.column_name WHERE c.database_name = current_database() AND list_contains(?, c.schema_name) "
-        "AND c.schema_name || '.' || c.table_name = ? ORDER BY c.column_index",
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
+        "AND list_contains(?, schema_name) AND schema_name || '.' || table_name = ? ORDER BY column_index",
         table,
     )
     if not found:
@@ -237,7 +234,14 @@ def _columns(settings: Settings, table: str) -> tuple[list[str], list[tuple[Any,
 
         known = [str(row[0]) for row in _tables(settings)[1]]
         raise WrongUse(f"no table {table} is published", remedy=did_you_mean(table, known, otherwise="list them: vigie sql --tables"))
-    return ["column", "type", "what it means"], found
+    from orchestration.dbt import project  # noqa: PLC0415
+
+    # What a column means is said once, beside its model: a published view carries the table's text, not its columns'.
+    layer, _, name = table.partition(".")
+    nodes = project.manifest(settings)["nodes"].values()
+    described = next((n["columns"] for n in nodes if n.get("alias") == name and n["schema"] == f"work_{layer}" and "columns" in n), {})
+    meanings = {column: about.get("description") for column, about in described.items()}
+    return ["column", "type", "what it means"], [(column, kind, meanings.get(column)) for column, kind in found]
 
 
 def _published(settings: Settings, query: str, *more: str) -> list[tuple[Any, ...]]:

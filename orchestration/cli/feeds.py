@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 app: Final = typer.Typer(no_args_is_help=True)
 
 # A cell of the preview: enough to recognise a value, short enough for a terminal.
-_CELL: Final = 48
+_CELL: Final = 96
 
 
 @app.command("list")

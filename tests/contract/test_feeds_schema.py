@@ -128,6 +128,27 @@ def test_the_worked_example_of_add_a_source_is_right(tmp_path: Path) -> None:
     assert [rule.fault_type for rule in feed.indicators.faults] == ["lamp-out", "cabinet-dark"]
 
 
+def test_the_worked_example_of_measures_is_right(tmp_path: Path, extension_directory: Path) -> None:
+    page = (schema.DOCS / "add-a-source.md").read_text(encoding="utf-8")
+    block = page.split("## Another one: measures")[1].split("| question |")[0]
+    rows, text = (
+        "\n".join(line[4:] for line in part.split("\n") if line.startswith("    ")) for part in block.split("\n    # the contract")
+    )
+    path, file = tmp_path / "passages.yaml", tmp_path / "passages.csv"
+    path.write_text(text, encoding="utf-8")
+    file.write_text(rows + "\n", encoding="utf-8")
+    from ingestion.feeds.load import load_feed
+    from ingestion.landing import preview
+
+    found = preview(load_feed(path), file, extension_directory=extension_directory)
+    assert (found.received, found.accepted, found.rejected, found.rejected_values) == (2, 2, 0, 0)
+    stored = {(r["property"], str(r["observed_at"])): (r["value"], r["unit"]) for r in found.rows}
+    assert len(stored) == 8
+    # A date without time is local midnight: 23:00 UTC the day before, in winter. 18 km/h would be 5 m/s.
+    assert stored["bicycle_count_1d", "2026-01-04 23:00:00+00:00"] == (1204, "{count}")
+    assert stored["mean_speed", "2026-01-04 23:00:00+00:00"] == (pytest.approx(17.5 / 3.6), "m/s")
+
+
 def _snippets() -> list[str]:
     page = (schema.DOCS / "add-a-source.md").read_text(encoding="utf-8")
     table = page.split("## Frequent difficulties")[1].split("## Have it fetched")[0]
