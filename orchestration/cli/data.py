@@ -214,7 +214,7 @@ def _tables(settings: Settings) -> tuple[list[str], list[tuple[Any, ...]]]:
         "JOIN duckdb_columns() AS c ON c.database_name = v.database_name AND c.schema_name = v.schema_name AND c.table_name = v.view_name "
         "WHERE v.database_name = current_database() AND list_contains(?, v.schema_name) GROUP BY 1, 3 ORDER BY 1",
     )
-    return ["table", "columns", "what it holds"], found
+    return ["table", "columns", "description"], found
 
 
 def _columns(settings: Settings, table: str) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -239,9 +239,11 @@ def _columns(settings: Settings, table: str) -> tuple[list[str], list[tuple[Any,
     # What a column means is said once, beside its model: a published view carries the table's text, not its columns'.
     layer, _, name = table.partition(".")
     nodes = project.manifest(settings)["nodes"].values()
-    described = next((n["columns"] for n in nodes if n.get("alias") == name and n["schema"] == f"work_{layer}" and "columns" in n), {})
+    described: dict[str, Any] = next(
+        (n["columns"] for n in nodes if n.get("alias") == name and n["schema"] == f"work_{layer}" and "columns" in n), {}
+    )
     meanings = {column: about.get("description") for column, about in described.items()}
-    return ["column", "type", "what it means"], [(column, kind, meanings.get(column)) for column, kind in found]
+    return ["column", "type", "description"], [(column, kind, meanings.get(column)) for column, kind in found]
 
 
 def _published(settings: Settings, query: str, *more: str) -> list[tuple[Any, ...]]:

@@ -104,7 +104,10 @@ def add_command(
     contract: Annotated[
         str | None, typer.Option(help="asset, observation, report, intervention or energy_reading.", show_default="guessed")
     ] = None,
-    territory: Annotated[str | None, typer.Option(help="Code of the territory; the rest is taken from another feed of it.")] = None,
+    territory: Annotated[
+        str | None,
+        typer.Option(help="Code of the territory, described as in another feed of it.", show_default="that of your other contracts"),
+    ] = None,
     zone: Annotated[str | None, typer.Option(help="IANA zone of the times the source writes (Europe/Paris, UTC).")] = None,
     owner: Annotated[str | None, typer.Option(help="The service that answers for the source.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a contract of that name, or take a shipped example's name.")] = False,
@@ -278,12 +281,16 @@ def _territory(code: str | None) -> Territory | str | None:
     from ingestion.feeds.draft_names import slug  # noqa: PLC0415
     from ingestion.feeds.registry import list_feeds  # noqa: PLC0415
 
-    if code is None:
-        return None
-    if slug(code) != code:
+    if code is not None and slug(code) != code:
         raise WrongUse(f"--territory {code}: not a code", remedy=f"lower-case letters, digits and hyphens: {slug(code)}")
     # The instance's own contracts first: they are what the new one must agree with.
     entries = sorted(list_feeds(_feeds_folder()), key=lambda e: e.is_example)
+    if code is None:
+        own = {e.feed.territory.code: e.feed.territory for e in entries if e.feed is not None and not e.is_example}
+        if len(own) != 1:
+            return None
+        (code,) = own
+        common.say(f"territory {code}, as in your other contracts; --territory for another place")
     return next((e.feed.territory for e in entries if e.feed is not None and e.feed.territory.code == code), code)
 
 

@@ -178,7 +178,14 @@ def test_sql_prints_tables_csv_and_json(line: Line) -> None:
     assert rows == [["asset_ref", "asset_type"], ["C1", "cabinet"], ["L0", "light-point"]]
     assert "light-point" in line.town.vigie("sql", query).out
     listed = line.town.vigie("sql", "--tables", "--format", "json").document
-    assert {"core", "indicators"} == {t["schema"] for t in listed}
+    assert {"core", "indicators"} == {t["table"].split(".")[0] for t in listed}
+    (report,) = [t for t in listed if t["table"] == "core.report"]
+    assert report["columns"] > 20
+    assert "une ligne par signalement" in report["description"]
+    columns = line.town.vigie("sql", "--tables", "core.report", "--format", "json").document
+    assert len(columns) == report["columns"]
+    assert {"column": "closed_at", "type": "TIMESTAMP WITH TIME ZONE", "description": "Clôture (UTC)."} in columns
+    assert "did you mean 'core.report'?" in line.town.vigie("sql", "--tables", "core.repot", check=False).err
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,13 @@ def test_a_territory_is_taken_from_another_feed(home: Path, source: Path, capsys
     capsys.readouterr()
     assert vigie(home, "feeds", "add", source, "--name", "pannes-2", "--territory", "ville", "--owner", "x", "--json") == 0
     assert {p["key"] for p in document(capsys)["problems"]} == {"title", "source.publisher", "source.licence"}
+    # An instance of one place need not name it again; a new place says its code.
+    assert vigie(home, "feeds", "add", source, "--name", "pannes-3", "--owner", "x", "--json") == 0
+    said = capsys.readouterr()
+    assert "territory ville, as in your other contracts" in said.err
+    assert {p["key"] for p in json.loads(said.out)["problems"]} == {"title", "source.publisher", "source.licence"}
+    assert vigie(home, "feeds", "add", source, "--name", "pannes-4", "--territory", "autre", "--json") == 0
+    assert "territory.name" in {p["key"] for p in document(capsys)["problems"]}
 
 
 def test_a_broken_contract_is_told_to_machines_too(home: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
