@@ -342,7 +342,9 @@ def _show(origin: Path, found: Preview | BadFile) -> None:
 
 def _first(rows: list[dict[str, Any]]) -> str:
     records = len({row["position"] for row in rows})
-    return f"the first {len(rows)}" if records == len(rows) else f"the {len(rows)} rows of the first {records} records"
+    if records == len(rows):
+        return f"the first {records}"
+    return f"the {len(rows)} rows of the first {f'{records} records' if records > 1 else 'record'}"
 
 
 def _cell(value: object) -> object:
