@@ -66,9 +66,7 @@ def _typed_load(path: str, database: str) -> dict[str, Any]:
     started = time.perf_counter()
     with duckdb.connect(database) as con:
         con.execute("SET TimeZone = 'UTC'")
-        con.execute(
-            f"CREATE TABLE o AS SELECT * FROM read_csv({literal(path)}, columns = {columns}, header = true, store_rejects = true)"
-        )
+        con.execute(f"CREATE TABLE o AS SELECT * FROM read_csv({literal(path)}, columns = {columns}, header = true, store_rejects = true)")
     return {"seconds": time.perf_counter() - started, "memory_mb": peak_memory_mb()}
 
 

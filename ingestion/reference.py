@@ -196,9 +196,7 @@ def calendar_days(territory: Territory, days: list[dt.date]) -> list[tuple[objec
     for day in days:
         name = public.get(day)
         working = name is None and day.weekday() < _SATURDAY
-        opens, closes = (
-            (_instant(day, CONTRACT_OPENS, zone), _instant(day, CONTRACT_CLOSES, zone)) if working else (None, None)
-        )
+        opens, closes = (_instant(day, CONTRACT_OPENS, zone), _instant(day, CONTRACT_CLOSES, zone)) if working else (None, None)
         rows.append((territory.code, day, name is not None, name, working, opens, closes))
     return rows
 

@@ -94,6 +94,7 @@ def _build(settings: Settings, tags: dict[str, str], progress: Callable[[str], N
     from orchestration.jobs import BUILD_JOB  # noqa: PLC0415 - the same
 
     os.environ.update(settings.environment())
+
     def waiting() -> None:
         progress("another build is under way: waiting for it to end")
 

@@ -10,7 +10,7 @@ import dagster as dg
 
 from ingestion.lake.reference import TABLES
 from orchestration import inputs, runs
-from orchestration.assets.common import RECEIVED_ON, Instance
+from orchestration.assets.common import Instance
 from orchestration.assets.models import ONLY_NEW_TAG, PUBLICATION
 
 BUILD_JOB: Final = "build"
@@ -29,7 +29,6 @@ def build_selection() -> dg.AssetSelection:
 build_job = dg.define_asset_job(
     BUILD_JOB,
     selection=build_selection(),
-    partitions_def=RECEIVED_ON,
     description="Construit tout ce qui dépend des données reçues, vérifie, publie.",
 )
 

@@ -44,9 +44,7 @@ def next_build(address: LakeAddress) -> int:
         return int(con.execute(f"SELECT coalesce(max(landing_seq), 0) FROM {ALIAS}.raw.landing").fetchall()[0][0])
 
 
-def record_build(
-    address: LakeAddress, build_id: str, landing_seq: int, *, finished_at: dt.datetime, inputs_digest: str | None
-) -> Build:
+def record_build(address: LakeAddress, build_id: str, landing_seq: int, *, finished_at: dt.datetime, inputs_digest: str | None) -> Build:
     """Record that the lake, as it stands, holds a build that passed; the caller holds the mutation lock.
 
     Raises:

@@ -118,9 +118,7 @@ def _without_secrets(message: str, address: LakeAddress) -> str:
 
 
 @contextlib.contextmanager
-def connect(
-    address: LakeAddress, *, limits: EngineLimits = EngineLimits(), read_only: bool = False
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(address: LakeAddress, *, limits: EngineLimits = EngineLimits(), read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open DuckDB with the lake attached as `lake`, and close it.
 
     Raises:

@@ -124,9 +124,7 @@ def compile_feed(feed: Feed, types: dict[str, str], relation: str, con: duckdb.D
     mapped = {t.name for t in targets}
     skip = FROM_MEASURES if measures else frozenset[str]()
     contract = feed.canonical
-    rules = contract_rules(
-        contract, mapped, lambda n: _typed(n) if n in mapped else _absent(feed, n, contract.columns[n]), skip=skip
-    )
+    rules = contract_rules(contract, mapped, lambda n: _typed(n) if n in mapped else _absent(feed, n, contract.columns[n]), skip=skip)
     personal = tuple(t.name for t in targets if t.personal)
 
     cell_list = ", ".join(f"{expression} AS {identifier(c)}" for c, expression in source.used.items())

@@ -86,9 +86,7 @@ def missing_rule(name: str, q: str) -> Rule:
     return Rule("missing", f"({q} IS NULL)", literal(f"{name} is missing"), (name,))
 
 
-def contract_rules(
-    contract: Contract, mapped: set[str], refer: Callable[[str], str], *, skip: frozenset[str] = frozenset()
-) -> list[Rule]:
+def contract_rules(contract: Contract, mapped: set[str], refer: Callable[[str], str], *, skip: frozenset[str] = frozenset()) -> list[Rule]:
     """Return every rule of a contract that concerns the columns a feed maps.
 
     Args:

@@ -150,7 +150,5 @@ def _bad_records(con: duckdb.DuckDBPyConnection, feed: Feed, source: SourceTable
         return 0
     original = "NULL" if feed.personal_columns else "original"
     before = _count(con, REJECTS)
-    con.execute(
-        f"INSERT INTO {REJECTS} SELECT _position + {after}, 'record', reason, detail, {original} FROM {source.bad_records} AS bad"
-    )
+    con.execute(f"INSERT INTO {REJECTS} SELECT _position + {after}, 'record', reason, detail, {original} FROM {source.bad_records} AS bad")
     return _count(con, REJECTS) - before

@@ -116,9 +116,7 @@ def _pulled(feed: Feed) -> dg.AssetsDefinition:
     def pull(context: dg.AssetExecutionContext, instance: Instance) -> dg.MaterializeResult[None]:
         report = ingest.ingest(instance.settings, feed, [], progress=context.log.info)
         if report.failures:
-            raise dg.Failure(
-                "; ".join(f"{f.origin}: {f.error}" for f in report.failures), metadata={"refused": len(report.failures)}
-            )
+            raise dg.Failure("; ".join(f"{f.origin}: {f.error}" for f in report.failures), metadata={"refused": len(report.failures)})
         return dg.MaterializeResult(metadata=report.totals())
 
     return pull

@@ -77,9 +77,7 @@ def reference_assets() -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name="reference",
-        specs=[
-            dg.AssetSpec(["raw", table], group_name="raw", kinds={"ducklake"}, owners=_PLATFORM, skippable=True) for table in TABLES
-        ],
+        specs=[dg.AssetSpec(["raw", table], group_name="raw", kinds={"ducklake"}, owners=_PLATFORM, skippable=True) for table in TABLES],
         can_subset=True,
         pool=LAKE_WRITER,
         retry_policy=RETRY,

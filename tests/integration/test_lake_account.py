@@ -135,9 +135,7 @@ def _property(lakes: Lakes, body: str, *, wide: bool, examples: int) -> None:
     numbers = iter(range(10_000))
 
     # Derandomised and not shrunk: the same files each time, and a failure is three files of eight lines at most.
-    @settings(
-        max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, phases=(Phase.generate,)
-    )
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, phases=(Phase.generate,))
     @given(FILES)
     def holds(files: list[list[tuple[str, ...]]]) -> None:
         # A feed of its own per example: the lake is the same, the history is not.
