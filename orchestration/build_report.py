@@ -45,6 +45,9 @@ class BuildReport:
         build_id: Dagster's run; None when there was nothing to build.
         seconds: from the command to this report.
         landed: landings and records (received, stored, duplicate, rejected) since the last build that people read.
+        checks_warned: checks that failed and hold nothing back, as `layer/table: check`.
+        checks_failed: checks that failed and stop what is downstream.
+        errors: what failed, in the words of what failed.
         reason: why there was nothing to build.
         published: what people read now; None when nothing was ever published.
         is_published: whether that is this build, or a newer one.
@@ -56,6 +59,7 @@ class BuildReport:
     landed: dict[str, int] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     checks_passed: int = 0
+    checks_warned: list[str] = field(default_factory=list)
     checks_failed: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     reason: str | None = None
@@ -95,7 +99,8 @@ def read(settings: Settings, instance: dg.DagsterInstance, run_id: str) -> Build
             if evaluation.passed:
                 report.checks_passed += 1
             else:
-                report.checks_failed.append(f"{evaluation.asset_key.to_user_string()}: {evaluation.check_name}")
+                named = f"{evaluation.asset_key.to_user_string()}: {evaluation.check_name}"
+                (report.checks_warned if evaluation.severity.value == "WARN" else report.checks_failed).append(named)
         elif event.event_type_value == "STEP_FAILURE":
             report.errors += _causes(settings, run_id, event)
         elif event.event_type_value == "RUN_FAILURE" and not report.errors:

@@ -138,6 +138,8 @@ def build(
         _print_build(report)
         if report.is_published:
             _print_where(landed)
+    for warned in report.checks_warned:
+        common.say(f"warning: check failed, but holds nothing back: {warned}")
     for failed in report.checks_failed:
         common.print_error(VigieError(f"check failed: {failed}"))
     for message in report.errors:
@@ -161,7 +163,7 @@ def _print_build(report: BuildReport) -> None:
         verdict = "not published: people keep " + (
             f"the build of {report.published.published_at:%Y-%m-%d %H:%M} UTC" if report.published else "nothing yet"
         )
-    checks = f"{report.checks_passed} checks passed, {len(report.checks_failed)} failed"
+    checks = f"{report.checks_passed} checks passed, {len(report.checks_warned)} warned, {len(report.checks_failed)} failed"
     print(f"{report.status.lower()} in {report.seconds} s; {checks}; {verdict}")
 
 
