@@ -21,6 +21,7 @@ from ingestion.feeds.registry import EXAMPLES, SUFFIX, find_feed, find_path
 from ingestion.lake.session import EngineLimits, connect
 from ingestion.lake.writer import Landed, last_cursor
 from ingestion.landing import DEFAULT_LIMITS, Failure, as_failure, land_file
+from orchestration.dbt import project
 from orchestration.settings import Settings
 
 
@@ -50,7 +51,7 @@ def kept_contract(settings: Settings, name_or_path: str) -> Feed:
         WrongUse: there is no such feed, or the instance has another contract of this name.
     """
     path = find_path(name_or_path, settings.feeds_path)
-    feed = find_feed(name_or_path, settings.feeds_path)
+    feed = find_feed(name_or_path, settings.feeds_path, fault_types=project.fault_types())
     if path.resolve().parent in (settings.feeds_path.resolve(), EXAMPLES.resolve()):
         return feed
     own = settings.feeds_path / f"{feed.feed}{SUFFIX}"

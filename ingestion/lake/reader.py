@@ -194,20 +194,3 @@ def run_query(
         finally:
             cut.cancel()
         return [d[0] for d in cursor.description or []], rows
-
-
-def published_tables(address: LakeAddress) -> list[tuple[str, str, str, str]]:
-    """Return (schema, table, column, type) of what may be read.
-
-    Raises:
-        VigieError: the lake does not answer.
-    """
-    with connect_reader(address) as con:
-        return [
-            (str(a), str(b), str(c), str(d))
-            for a, b, c, d in con.execute(
-                "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? "
-                f"AND schema_name IN ({', '.join(literal(s) for s in PUBLISHED)}) ORDER BY 1, 2, column_index",
-                [ALIAS],
-            ).fetchall()
-        ]

@@ -6,7 +6,6 @@ Here: arguments and what is printed. Not here: reading contracts (`ingestion.fee
 
 from __future__ import annotations
 
-import csv
 import os
 import shlex
 from collections.abc import Iterator
@@ -67,10 +66,11 @@ def check_command(
     """Check a contract; with files, show what would be stored and rejected, and why."""
     from ingestion.feeds.load import ContractError  # noqa: PLC0415
     from ingestion.feeds.registry import find_feed, find_path  # noqa: PLC0415
+    from orchestration.dbt import project  # noqa: PLC0415
 
     path = find_path(feed, _feeds_folder())
     try:
-        contract = find_feed(feed, _feeds_folder(), fault_types=fault_types())
+        contract = find_feed(feed, _feeds_folder(), fault_types=project.fault_types())
     except ContractError as error:
         if as_json:
             common.print_json(
@@ -156,14 +156,6 @@ def add_command(
     print(f"  1. open {target} and read its comments: every guess is marked")
     print(common.pasteable(f"  2. vigie feeds check {draft.name} {given}"))
     print(common.pasteable(f"  3. vigie ingest {draft.name} {given}"))
-
-
-def fault_types() -> frozenset[str]:
-    """Return the fault types of the referential (`core.fault_type`): what a contract may name."""
-    from orchestration.dbt.project import DBT_DIR  # noqa: PLC0415
-
-    with (DBT_DIR / "seeds" / "core__fault_type.csv").open(encoding="utf-8", newline="") as file:
-        return frozenset(row["fault_type"] for row in csv.DictReader(file))
 
 
 def _refuse_example_name(name: str, file: Path) -> None:

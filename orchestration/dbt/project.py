@@ -5,6 +5,7 @@ Here: paths, environment, preparation. Not here: running a build (`process`), as
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -118,3 +119,9 @@ def digest() -> str:
             found.update(str(path.relative_to(DBT_DIR)).encode())
             found.update(path.read_bytes())
     return found.hexdigest()
+
+
+def fault_types() -> frozenset[str]:
+    """Return the fault types of the referential (`core.fault_type`): what a feed contract may name."""
+    with (DBT_DIR / "seeds" / "core__fault_type.csv").open(encoding="utf-8", newline="") as file:
+        return frozenset(row["fault_type"] for row in csv.DictReader(file))

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from ingestion.errors import VigieError, WrongUse
-from ingestion.lake.reader import check_query, connect_reader, published_tables, run_query
+from ingestion.lake.reader import check_query, connect_reader, run_query
 from ingestion.lake.session import connect
 from orchestration.settings import PERSONAL_DATABASE, Settings
 from tests.lakes import LIMITS, Lakes, drop_lakes, make_lakes
@@ -230,7 +230,6 @@ def test_what_people_ask_runs(shared: Lakes, sql: str) -> None:
 
 def test_what_runs_is_what_was_checked(shared: Lakes) -> None:
     assert run_query(shared.reader, "SELECT name FROM core.asset", limits=LIMITS) == (["name"], [("lampadaire",)])
-    assert [t[:3] for t in published_tables(shared.reader)] == [("core", "asset", "id"), ("core", "asset", "name")]
 
 
 def test_a_long_query_is_cut(shared: Lakes) -> None:
