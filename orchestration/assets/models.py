@@ -85,7 +85,7 @@ def reference_assets() -> dg.AssetsDefinition:
     def refresh(context: dg.AssetExecutionContext, instance: Instance) -> Iterator[dg.MaterializeResult[None]]:
         settings = instance.settings
         # Before the files are read: one that changes meanwhile makes the next build due.
-        context.instance.add_run_tags(context.run_id, {INPUTS_TAG: inputs_digest(settings)})
+        context.instance.add_run_tags(context.run.run_id, {INPUTS_TAG: inputs_digest(settings)})
         with advisory_lock(settings.lake, MUTATE_LOCK):
             done = reference.refresh(
                 settings.lake, valid_feeds(settings.feeds_path), settings.declared_path, today=dt.datetime.now(dt.UTC).date()
@@ -118,7 +118,7 @@ def model_assets(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        target = settings.dbt_target_path / "runs" / context.run_id
+        target = settings.dbt_target_path / "runs" / context.run.run_id
         try:
             yield from dbt.cli(["build", "--no-use-colors"], context=context, target_path=target).stream()
         finally:
@@ -139,16 +139,27 @@ def _forget_old_runs(folder: Path) -> None:
 
 def _told(context: dg.AssetExecutionContext) -> dict[str, str | None]:
     """Return what the run tells dbt's process; None where there is nothing to be told."""
-    run = context.instance.get_run_by_id(context.run_id) or context.run  # read anew: it has tagged itself since its start
+    run = context.instance.get_run_by_id(context.run.run_id) or context.run  # read anew: it has tagged itself since its start
     as_of = run.tags.get(AS_OF_TAG)
-    days = None if ONLY_NEW_TAG in run.tags or not context.has_partition_key_range else context.partition_key_range
+    first, last = reprocessed_days(run.tags)
     return {
-        process.BUILD_ID: context.run_id,
+        process.BUILD_ID: run.run_id,
         process.AS_OF: as_of,
-        process.REPROCESS_FROM: days.start if days else None,
-        process.REPROCESS_TO: days.end if days else None,
+        process.REPROCESS_FROM: first,
+        process.REPROCESS_TO: last,
         process.INPUTS_DIGEST: None if as_of or context.is_subset else run.tags.get(INPUTS_TAG),
     }
+
+
+def reprocessed_days(tags: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return the first and last day received that a run is to build again, by its tags; None when it builds what is new.
+
+    The tags are Dagster's own: one for a single partition, two for a range in a single run.
+    """
+    if ONLY_NEW_TAG in tags:
+        return None, None
+    day = tags.get("dagster/partition")
+    return tags.get("dagster/asset_partition_range_start", day), tags.get("dagster/asset_partition_range_end", day)
 
 
 def publication_asset(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
@@ -168,7 +179,7 @@ def publication_asset(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
     )
     def published(context: dg.AssetExecutionContext, instance: Instance) -> dg.MaterializeResult[None]:
         settings = instance.settings
-        build = find_build(settings.lake, context.run_id)
+        build = find_build(settings.lake, context.run.run_id)
         if build is None:
             raise dg.Failure("this run holds no build that passed: the published views stay as they are", allow_retries=False)
         lost = [feed for feed, outcome in landings.balances(settings.lake).items() if not outcome.passed]
