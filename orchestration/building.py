@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ingestion.errors import VigieError
 from ingestion.lake import counts
-from ingestion.lake.publish import last_publication
 from orchestration import build_report, inputs
 from orchestration.build_report import BuildReport
 from orchestration.services import locks
@@ -55,10 +54,10 @@ def build(
         VigieError: the lake or the running instance does not answer.
     """
     started = time.monotonic()
-    before = last_publication(settings.lake)
-    landed = counts.landed_since(settings.lake, before.landing_seq if before else 0)
+    found = inputs.due(settings, dt.datetime.now(dt.UTC))
+    landed = counts.landed_since(settings.lake, found.published.landing_seq if found.published else 0)
     is_asked = force or as_of is not None
-    report = _nothing_to_do(settings, is_asked=is_asked)
+    report = _nothing_to_do(found, is_asked=is_asked)
     if report is None:
         tags = run_tags(landed.first_received_on, dt.datetime.now(dt.UTC).date(), as_of)
         report = _build(settings, tags, progress, is_asked=is_asked)
@@ -67,11 +66,10 @@ def build(
     return report
 
 
-def _nothing_to_do(settings: Settings, *, is_asked: bool) -> BuildReport | None:
-    why_not = inputs.up_to_date(settings, dt.datetime.now(dt.UTC))
-    if why_not is None or (is_asked and why_not != inputs.NOTHING_LANDED):
+def _nothing_to_do(found: inputs.Due, *, is_asked: bool) -> BuildReport | None:
+    if found.is_due or (is_asked and not found.is_empty):
         return None
-    return BuildReport("UP_TO_DATE", reason=why_not, published=last_publication(settings.lake))
+    return BuildReport("UP_TO_DATE", reason=found.why_not, published=found.published)
 
 
 def run_tags(first: dt.date | None, today: dt.date, as_of: dt.datetime | None) -> dict[str, str]:
@@ -105,12 +103,12 @@ def _build(settings: Settings, tags: dict[str, str], progress: Callable[[str], N
             if other is not None:
                 waiting()
                 runs.follow(instance, other, lambda _: None)
-                if (report := _nothing_to_do(settings, is_asked=is_asked)) is not None:
+                if (report := _nothing_to_do(inputs.due(settings, dt.datetime.now(dt.UTC)), is_asked=is_asked)) is not None:
                     return report
             run_id = runs.follow_to_the_last(instance, _submit(settings, tags, progress), progress)
         else:
             with locks.held(settings.run_path / "build.lock", timeout_s=_LOCK_TIMEOUT_S, what="another build", on_wait=waiting):
-                if (report := _nothing_to_do(settings, is_asked=is_asked)) is not None:
+                if (report := _nothing_to_do(inputs.due(settings, dt.datetime.now(dt.UTC)), is_asked=is_asked)) is not None:
                     return report
                 run_id = _run_here(settings, instance, tags, progress)
         return build_report.read(settings, instance, run_id)

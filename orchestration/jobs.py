@@ -53,9 +53,9 @@ def build_schedule() -> dg.ScheduleDefinition:
         runs.end_dead_runs(context.instance)
         if runs.under_way(context.instance, BUILD_JOB) is not None:
             return dg.SkipReason("a build is under way")
-        why_not = inputs.up_to_date(settings, now)
-        if why_not is not None:
-            return dg.SkipReason(why_not)
+        found = inputs.due(settings, now)
+        if not found.is_due:
+            return dg.SkipReason(found.why_not)
         return dg.RunRequest(partition_key=partition_of(now), tags={ONLY_NEW_TAG: "true"})
 
     return every_fifteen_minutes

@@ -18,6 +18,8 @@ from ingestion.lake.session import ALIAS, EngineLimits, connect, identifier, lit
 # Published schema, and the schema its tables are built in.
 LAYERS: Final = {"core": "work_core", "indicators": "work_indicators", "open_data": "work_open_data"}
 
+_LIMITS: Final = EngineLimits(memory_limit="256MB", threads=1)
+
 
 @dataclass(frozen=True)
 class Publication:
@@ -78,13 +80,47 @@ def publish(
     return Publication(build.build_id, published_at, build.snapshot_id, build.landing_seq, count)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where the lake stands: what has landed, what people read, and what that was made from.
+
+    Attributes:
+        landing_seq: the last landing; 0 when nothing has landed.
+        publication: what people read; None before the first build.
+        inputs_digest: of the published build; None when it was not a whole build as of its time.
+    """
+
+    landing_seq: int
+    publication: Publication | None
+    inputs_digest: str | None
+
+
+def standing(address: LakeAddress) -> Standing:
+    """Return where the lake stands, in one look.
+
+    Raises:
+        VigieError: the lake does not answer.
+    """
+    with connect(address, limits=_LIMITS, read_only=True) as con:
+        landed = int(con.execute(f"SELECT coalesce(max(landing_seq), 0) FROM {ALIAS}.raw.landing").fetchall()[0][0])
+        publication = _latest(con)
+        digest = None
+        if publication is not None:
+            row = con.execute(
+                f"SELECT inputs_digest FROM {ALIAS}.raw.build WHERE build_id = ? AND snapshot_id = ?",
+                [publication.build_id, publication.snapshot_id],
+            ).fetchone()
+            digest = None if row is None else row[0]
+        return Standing(landed, publication, digest)
+
+
 def last_publication(address: LakeAddress) -> Publication | None:
     """Return what people read now; None before the first build.
 
     Raises:
         VigieError: the lake does not answer.
     """
-    with connect(address, read_only=True) as con:
+    with connect(address, limits=_LIMITS, read_only=True) as con:
         return _latest(con)
 
 
