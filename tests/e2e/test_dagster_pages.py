@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request, Response, ViewportSize, expect, sync_playwright
 
+from ingestion.feeds.registry import EXAMPLES
 from orchestration.jobs import BUILD_JOB
 from orchestration.services import supervisor
 from orchestration.settings import Settings
@@ -72,7 +73,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def running(settings: Settings) -> Iterator[Settings]:
-    """A whole instance, as `vigie up --detach` starts it."""
+    """A whole instance with two feeds of its own, as `vigie up --detach` starts it."""
+    settings.feeds_path.mkdir(parents=True, exist_ok=True)
+    for feed in ("sf-311", "montpellier-eclairage"):
+        shutil.copy(EXAMPLES / f"{feed}.yaml", settings.feeds_path)
     said: list[str] = []
     started = supervisor.up(settings, said.append)
     try:

@@ -309,7 +309,10 @@ def test_traffic_keeps_the_hour_whose_temperature_is_a_fault(landings: Landings)
     row = "SELECT observed_at, value FROM rows WHERE position = 1 AND property = 'vehicle_count'"
     assert landings.one("i94-traffic", row) == (at(2012, 10, 2, 14), 5545.0)  # 09:00, Central Daylight Time
     details = Counter(detail.split(" (")[0] for (detail,) in landings.query("i94-traffic", "SELECT detail FROM rejects"))
-    assert details == {"temp: 0": 10, "rain_1h: 9831.3": 1}
+    assert details == {
+        "temp 0 K = -273.15 Cel, below the minimum of -60 Cel": 10,
+        "rain_1h 9831.3 mm = 9.8313 m, above the maximum of 0.401 m": 1,
+    }
     kept = """SELECT count(*) FROM rows WHERE property = 'vehicle_count'
               AND position IN (SELECT position FROM rejects WHERE starts_with(detail, 'temp'))"""
     assert landings.one("i94-traffic", kept) == (10,)
