@@ -7,8 +7,9 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Each worker of the suite runs whole instances: 0.5 GB and a core.
-PYTEST_ARGS ?= --numprocesses auto --maxprocesses 4
+# Each worker of the suite runs whole instances: 0.5 GB and a core. By file: what a file's tests share (an instance, a build)
+# is made once, not once per worker.
+PYTEST_ARGS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help up down test lint format bench lock base dev
 

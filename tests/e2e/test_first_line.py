@@ -20,8 +20,6 @@ import pytest
 from tests.town import AS_OF, Called, Town
 
 pytest_plugins = ("tests.town",)
-# One build for all of them: where the suite is spread over processes by group, they stay together.
-pytestmark = pytest.mark.xdist_group("first_line")
 
 
 @dataclass(frozen=True)

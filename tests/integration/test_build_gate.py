@@ -16,7 +16,6 @@ from orchestration.services import postgres
 from tests.town import LIMITS, Town
 
 pytest_plugins = ("tests.town",)
-pytestmark = pytest.mark.xdist_group("build_gate")
 
 # A feed's description twice: its key no longer tells one feed, which a test of the models says. (A feed without a contract
 # keeps its last description, so that nothing mends this before the test sees it.)

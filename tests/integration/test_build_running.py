@@ -16,7 +16,7 @@ import pytest
 from tests.town import Town
 
 pytest_plugins = ("tests.town",)
-pytestmark = [pytest.mark.xdist_group("build_running"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
