@@ -65,7 +65,8 @@ def test_the_list_of_required_variables_is_the_one_used_here() -> None:
 
 @pytest.mark.parametrize("name", sorted({*SERVER, "VIGIE_HOME"} - {"VIGIE_PROFILE"}))
 @pytest.mark.parametrize("how", ["absent", "empty"])
-def test_each_missing_server_variable_is_named(server: pytest.MonkeyPatch, name: str, how: str) -> None:
+def test_each_missing_server_variable_is_named(server: pytest.MonkeyPatch, name: str, how: str, tmp_path: Path) -> None:
+    server.chdir(tmp_path)  # without a home, the folder's own instance would answer
     server.delenv(name) if how == "absent" else server.setenv(name, "")
     with pytest.raises(WrongUse, match=rf"{name} is missing"):
         Settings.load()
