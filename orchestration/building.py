@@ -74,7 +74,7 @@ def _nothing_to_do(found: inputs.Due, *, is_asked: bool) -> BuildReport | None:
 
 def run_tags(first: dt.date | None, today: dt.date, as_of: dt.datetime | None) -> dict[str, str]:
     """Return the tags of a run that builds what is new, received from `first` (today if absent) to today."""
-    from orchestration.assets.models import AS_OF_TAG, ONLY_NEW_TAG  # noqa: PLC0415 - Dagster
+    from orchestration.assets.models import AS_OF_TAG, ONLY_NEW_TAG
 
     first = min(first or today, today)
     tags = {ONLY_NEW_TAG: "true"}
@@ -86,10 +86,10 @@ def run_tags(first: dt.date | None, today: dt.date, as_of: dt.datetime | None) -
 
 
 def _build(settings: Settings, tags: dict[str, str], progress: Callable[[str], None], *, is_asked: bool) -> BuildReport:
-    import dagster as dg  # noqa: PLC0415 - two seconds that other commands should not pay
+    import dagster as dg
 
-    from orchestration import runs  # noqa: PLC0415 - the same
-    from orchestration.jobs import BUILD_JOB  # noqa: PLC0415 - the same
+    from orchestration import runs
+    from orchestration.jobs import BUILD_JOB
 
     os.environ.update(settings.environment())
 
@@ -115,10 +115,10 @@ def _build(settings: Settings, tags: dict[str, str], progress: Callable[[str], N
 
 
 def _submit(settings: Settings, tags: dict[str, str], progress: Callable[[str], None]) -> str:
-    from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError  # noqa: PLC0415
-    from requests import RequestException  # noqa: PLC0415 - what the client talks through
+    from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
+    from requests import RequestException
 
-    from orchestration.jobs import BUILD_JOB  # noqa: PLC0415
+    from orchestration.jobs import BUILD_JOB
 
     deadline = time.monotonic() + _ANSWER_TIMEOUT_S
     told = False
@@ -142,8 +142,8 @@ def _submit(settings: Settings, tags: dict[str, str], progress: Callable[[str], 
 
 
 def _run_here(settings: Settings, instance: dg.DagsterInstance, tags: dict[str, str], progress: Callable[[str], None]) -> str:
-    from orchestration import runs  # noqa: PLC0415
-    from orchestration.definitions import BUILD_JOB, build_defs  # noqa: PLC0415
+    from orchestration import runs
+    from orchestration.definitions import BUILD_JOB, build_defs
 
     run_id = str(uuid.uuid4())
     ended = threading.Event()

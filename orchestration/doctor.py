@@ -121,9 +121,9 @@ def _engine() -> Finding:
 
 def _extensions() -> Finding:
     """Extensions that load: of this processor and system, signed, whole."""
-    import duckdb  # noqa: PLC0415
+    import duckdb
 
-    from ingestion.lake.session import open_engine  # noqa: PLC0415
+    from ingestion.lake.session import open_engine
 
     with tempfile.TemporaryDirectory(prefix="vigie-doctor-") as folder:
         try:
@@ -230,7 +230,7 @@ def _database_clock(settings: Settings) -> Finding:
 
 
 def _lake(settings: Settings) -> Finding:
-    from ingestion.lake.ledger import feed_totals  # noqa: PLC0415
+    from ingestion.lake.ledger import feed_totals
 
     try:
         feeds = feed_totals(settings.reader_lake)

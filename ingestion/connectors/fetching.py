@@ -51,10 +51,10 @@ def fetch(
                 raise WrongUse(f"feed {feed.feed}: no path is declared", remedy="give the file: `vigie ingest FEED PATH`")
             yield from fetch_files(connector.path, connector.secret, secrets, workdir, limits)
         case RestConnector():
-            from ingestion.connectors.rest import fetch_rest  # noqa: PLC0415 - dlt takes a second to import
+            from ingestion.connectors.rest import fetch_rest
 
             yield from fetch_rest(connector, secrets, workdir, cursor, limits)
         case SqlConnector():
-            from ingestion.connectors.sql import fetch_sql  # noqa: PLC0415 - SQLAlchemy and a driver, for those who need them
+            from ingestion.connectors.sql import fetch_sql
 
             yield from fetch_sql(connector, secrets, workdir, cursor, limits)

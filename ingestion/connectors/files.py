@@ -32,7 +32,7 @@ def fetch_files(path: str, secret: str | None, secrets: Secrets, workdir: Path, 
         case "s3":
             yield from _s3(path, _access(secret, secrets), workdir, limits)
         case "sftp":
-            from ingestion.connectors.sftp import fetch_sftp  # noqa: PLC0415 - paramiko, for those who need it
+            from ingestion.connectors.sftp import fetch_sftp
 
             yield from fetch_sftp(path, _access(secret, secrets), workdir, limits)
         case _:
@@ -59,7 +59,7 @@ def _local(path: str) -> Iterator[Fetched]:
         found = [p for p in sorted(plain.rglob("*")) if p.is_file() and not _is_hidden(p.relative_to(plain))]
     else:
         # `Path.glob` takes no absolute pattern.
-        found = [Path(p) for p in sorted(glob.glob(str(plain), recursive=True)) if Path(p).is_file()]  # noqa: PTH207
+        found = [Path(p) for p in sorted(glob.glob(str(plain), recursive=True)) if Path(p).is_file()]  # noqa: PTH207 - see above
     if not found:
         raise WrongUse(f"{path}: there is no such file", remedy="check the path (a folder and a glob such as data/*.csv are fine too)")
     for file in found:
@@ -71,8 +71,8 @@ def _is_hidden(path: Path) -> bool:
 
 
 def _s3(path: str, access: dict[str, str], workdir: Path, limits: Limits) -> Iterator[Fetched]:
-    import botocore.exceptions  # type: ignore[import-untyped] # noqa: PLC0415 - heavy, and only for S3
-    import fsspec  # type: ignore[import-untyped] # noqa: PLC0415
+    import botocore.exceptions
+    import fsspec
 
     endpoint = access.get("endpoint_url")
     deadline = Deadline(path, limits.seconds)

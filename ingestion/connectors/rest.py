@@ -106,7 +106,7 @@ def _pages(client: RESTClient, connector: RestConnector, params: dict[str, Any],
             return
         response.raise_for_status()  # 206 is a success: Hub'Eau answers it while pages follow
         content = response.content
-        # dlt reads pages through `json()`, which would round numbers.
+        # dlt reads pages through `json()`, which would round numbers: this one answer gets an exact one, hence the ignore.
         response.json = lambda **_: decode(content)  # type: ignore[method-assign]
 
     pages = client.paginate(connector.path, params=params, hooks={"response": [judge]})

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
 
-import paramiko  # type: ignore[import-untyped]
+import paramiko
 
 from ingestion.connectors.model import SECRETS_REMEDY, Deadline, Fetched, FetchFailed, Limits, check_size, target_of
 from ingestion.errors import WrongUse

@@ -78,11 +78,11 @@ def _engine(connector: SqlConnector, secrets: Secrets, limits: Limits) -> sa.Eng
 
 
 def _select(connector: SqlConnector, progress: Progress | None) -> sa.Select[Any]:
-    source: sa.FromClause
+    source: sa.FromClause | sa.TextClause
     if connector.table is not None:
         source = sa.table(connector.table, schema=connector.schema_name)
     else:
-        source = sa.text(f"({(connector.query or '').rstrip().rstrip(';')}) AS source")  # type: ignore[assignment]
+        source = sa.text(f"({(connector.query or '').rstrip().rstrip(';')}) AS source")
     select = sa.select(sa.text("*")).select_from(source)
     if progress and connector.incremental:
         column: sa.ColumnClause[Any] = sa.column(connector.incremental.cursor)

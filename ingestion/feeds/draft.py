@@ -165,7 +165,7 @@ def _is_keyed(table: SourceTable) -> bool:
         members.setdefault(key, set()).add(member)
     keyed = [m for k, m in members.items() if k]
     # Three things of one shape: two (start.x, end.x) are two parts of a record.
-    return len(keyed) >= 3 and "" not in members and all(m == keyed[0] for m in keyed)  # noqa: PLR2004
+    return len(keyed) >= 3 and "" not in members and all(m == keyed[0] for m in keyed)  # noqa: PLR2004 - see above
 
 
 def _is_list(con: duckdb.DuckDBPyConnection, table: SourceTable, column: str) -> bool:

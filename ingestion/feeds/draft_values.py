@@ -265,7 +265,7 @@ def read_date(text: str, pattern: str) -> dt.datetime | None:
         if parts.get("p"):
             hour = hour % 12 + (12 if parts["p"].casefold() == "pm" else 0)
         year = int(parts["Y"]) if "Y" in parts else 2000 + int(parts["y"]) - (100 if int(parts["y"]) > 68 else 0)  # noqa: PLR2004 - POSIX
-        return dt.datetime(year, int(parts["m"]), int(parts["d"]), hour, int(parts.get("M") or 0), int(parts.get("S") or 0))  # noqa: DTZ001
+        return dt.datetime(year, int(parts["m"]), int(parts["d"]), hour, int(parts.get("M") or 0), int(parts.get("S") or 0))  # noqa: DTZ001 - as written
     except ValueError:
         return None
 

@@ -135,19 +135,19 @@ class FieldSpec(Model):
     """Who may see it: `open`, `internal`, or `personal` (kept in the personal lake only)."""
     unit: Unit | None = None
     """UCUM unit of its values, where the mapping or the measure does not say another."""
-    missingValues: list[str] | None = None  # noqa: N815 - Table Schema's own spelling
+    missingValues: list[str] | None = None
     """Texts that mean no value in this column, instead of the feed's."""
-    decimalChar: str | None = Field(default=None, min_length=1, max_length=1)  # noqa: N815
+    decimalChar: str | None = Field(default=None, min_length=1, max_length=1)
     """Decimal mark of this column, instead of the feed's."""
-    groupChar: str | None = Field(default=None, min_length=1, max_length=1)  # noqa: N815
+    groupChar: str | None = Field(default=None, min_length=1, max_length=1)
     """Thousands separator of this column."""
-    bareNumber: bool = True  # noqa: N815
+    bareNumber: bool = True
     """`false` when text stands beside the number (`42 %`, `€ 12`): it is taken off."""
-    trueValues: list[str] | None = None  # noqa: N815
+    trueValues: list[str] | None = None
     """Texts that mean true."""
-    falseValues: list[str] | None = None  # noqa: N815
+    falseValues: list[str] | None = None
     """Texts that mean false."""
-    rdfType: str | None = None  # noqa: N815
+    rdfType: str | None = None
     """Accepted from pasted schemas; not used."""
     constraints: dict[str, Any] | None = None
     """Accepted from pasted schemas; bounds are declared on measures."""
@@ -334,9 +334,9 @@ class Feed(Model):
     """Where the bytes come from."""
     format: FormatSpec = FormatSpec()
     """How the bytes are read."""
-    missingValues: list[str] = Field(default_factory=lambda: [""])  # noqa: N815 - Table Schema's own spelling
+    missingValues: list[str] = Field(default_factory=lambda: [""])
     """Texts that mean no value."""
-    decimalChar: str = Field(default=".", min_length=1, max_length=1)  # noqa: N815
+    decimalChar: str = Field(default=".", min_length=1, max_length=1)
     """Decimal mark."""
     dates: list[str] = Field(default_factory=list)
     """strptime patterns, tried in order, for dates whose field states none; ISO 8601 when empty."""

@@ -9,7 +9,7 @@ DuckDB's own loses records when line ends are mixed, and gives no record numbers
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import numpy as np
@@ -125,9 +125,9 @@ class _Reader:
                 ) from error
             raise self._job.refuse(f"not readable as delimited text: {error}", "check the file") from error
 
-    def _refuse(self, row: object) -> str:
-        number, text = row.number, row.text  # type: ignore[attr-defined]
-        expected, actual = row.expected_columns, row.actual_columns  # type: ignore[attr-defined]
+    def _refuse(self, row: Any) -> str:
+        number, text = row.number, row.text
+        expected, actual = row.expected_columns, row.actual_columns
         self._refused.append(number)
         if number <= self._header_rows:
             return "skip"

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 import duckdb
 import psycopg
@@ -109,8 +110,6 @@ def attach(con: duckdb.DuckDBPyConnection, address: LakeAddress, *, alias: str =
 
 def _without_secrets(message: str, address: LakeAddress) -> str:
     with contextlib.suppress(ValueError):
-        from urllib.parse import unquote, urlsplit  # noqa: PLC0415
-
         password = unquote(urlsplit(address.catalogue_url).password or "")
         if password:
             message = message.replace(password, "***")

@@ -61,7 +61,7 @@ def load_settings() -> Settings:
     Raises:
         WrongUse: there is no instance there, or a setting is wrong.
     """
-    from orchestration.settings import Settings  # noqa: PLC0415 - `vigie --help` needs no settings
+    from orchestration.settings import Settings
 
     return Settings.load(home())
 
@@ -147,9 +147,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     if sum(least) + _GAP * len(columns) > available:
         _print_blocks(columns, cells, title)
         return
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - a tenth of a second that --json and --help do not need
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
 
     table = Table(*[], title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):

@@ -76,8 +76,8 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Land files of a feed. Exit code 1 when a file was refused."""
-    from orchestration import dagster_pages  # noqa: PLC0415 - half a second that --help should not pay
-    from orchestration import ingest as ingesting  # noqa: PLC0415
+    from orchestration import dagster_pages
+    from orchestration import ingest as ingesting
 
     with _instance(create=True) as settings:
         contract = ingesting.kept_contract(settings, feed)
@@ -125,7 +125,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Build everything downstream of what has landed, check it, publish it. Exit code 1 when something failed."""
-    from orchestration import building  # noqa: PLC0415
+    from orchestration import building
 
     if as_of is not None and as_of.tzinfo is None:
         as_of = as_of.replace(tzinfo=dt.UTC)
@@ -169,8 +169,8 @@ def _print_build(report: BuildReport) -> None:
 
 def _landed_contracts(settings: Settings) -> dict[str, str]:
     """Return what landed since the last build that people read: feed to its contract."""
-    from ingestion.lake.publish import last_publication  # noqa: PLC0415
-    from ingestion.lake.session import ALIAS, connect  # noqa: PLC0415
+    from ingestion.lake.publish import last_publication
+    from ingestion.lake.session import ALIAS, connect
 
     before = last_publication(settings.lake)
     query = f"SELECT DISTINCT feed, contract FROM {ALIAS}.raw.landing WHERE landing_seq > ? AND received > 0 ORDER BY 1"
@@ -196,7 +196,7 @@ def sql(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds after which the query is cut.")] = 60.0,
 ) -> None:
     """Query the published tables, read-only."""
-    from ingestion.lake import reader  # noqa: PLC0415
+    from ingestion.lake import reader
 
     if query is None and not tables:
         raise WrongUse("give one query, or --tables", remedy='vigie sql "SELECT * FROM core.report LIMIT 10"')
@@ -232,11 +232,11 @@ def _columns(settings: Settings, table: str) -> tuple[list[str], list[tuple[Any,
         table,
     )
     if not found:
-        from ingestion.feeds.load_problem import did_you_mean  # noqa: PLC0415
+        from ingestion.feeds.load_problem import did_you_mean
 
         known = [str(row[0]) for row in _tables(settings)[1]]
         raise WrongUse(f"no table {table} is published", remedy=did_you_mean(table, known, otherwise="list them: vigie sql --tables"))
-    from orchestration.dbt import project  # noqa: PLC0415
+    from orchestration.dbt import project
 
     # What a column means is said once, beside its model: a published view carries the table's text, not its columns'.
     layer, _, name = table.partition(".")
@@ -249,7 +249,7 @@ def _columns(settings: Settings, table: str) -> tuple[list[str], list[tuple[Any,
 
 
 def _published(settings: Settings, query: str, *more: str) -> list[tuple[Any, ...]]:
-    from ingestion.lake import reader  # noqa: PLC0415
+    from ingestion.lake import reader
 
     with reader.connect_reader(settings.reader_lake) as con:
         return con.execute(query, [list(reader.PUBLISHED), *more]).fetchall()
@@ -269,7 +269,7 @@ def _print_rows(names: list[str], rows: list[tuple[Any, ...]], output: Output) -
 
 def maintain(*, as_json: Json = False) -> None:
     """Apply retentions, flush, merge, expire and clean both lakes."""
-    from orchestration.assets.maintenance import maintain_instance  # noqa: PLC0415 - imports Dagster
+    from orchestration.assets.maintenance import maintain_instance
 
     with _instance(create=False) as settings:
         report = maintain_instance(settings, progress=common.say)

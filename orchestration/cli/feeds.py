@@ -31,7 +31,7 @@ _CELL: Final = 96
 @app.command("list")
 def list_command(*, as_json: common.Json = False) -> None:
     """List the feed contracts of the instance, broken ones too."""
-    from ingestion.feeds.registry import Entry, list_feeds  # noqa: PLC0415 - the models take half a second to import
+    from ingestion.feeds.registry import Entry, list_feeds
 
     entries = list_feeds(_feeds_folder())
     if as_json:
@@ -64,9 +64,9 @@ def check_command(
     as_json: common.Json = False,
 ) -> None:
     """Check a contract; with files, show what would be stored and rejected, and why."""
-    from ingestion.feeds.load import ContractError  # noqa: PLC0415
-    from ingestion.feeds.registry import find_feed, find_path  # noqa: PLC0415
-    from orchestration.dbt import project  # noqa: PLC0415
+    from ingestion.feeds.load import ContractError
+    from ingestion.feeds.registry import find_feed, find_path
+    from orchestration.dbt import project
 
     path = find_path(feed, _feeds_folder())
     try:
@@ -114,11 +114,11 @@ def add_command(
     as_json: common.Json = False,
 ) -> None:
     """Draft the contract of a source from one of its files."""
-    from ingestion.contracts.canonical import CONTRACTS  # noqa: PLC0415
-    from ingestion.feeds.draft import draft_feed  # noqa: PLC0415 - DuckDB
-    from ingestion.feeds.load import ContractError, load_feed  # noqa: PLC0415
-    from ingestion.feeds.load_problem import did_you_mean  # noqa: PLC0415
-    from ingestion.lake.session import open_engine  # noqa: PLC0415
+    from ingestion.contracts.canonical import CONTRACTS
+    from ingestion.feeds.draft import draft_feed
+    from ingestion.feeds.load import ContractError, load_feed
+    from ingestion.feeds.load_problem import did_you_mean
+    from ingestion.lake.session import open_engine
 
     if contract is not None and contract not in CONTRACTS:
         raise WrongUse(
@@ -164,7 +164,7 @@ def _refuse_example_name(name: str, file: Path) -> None:
     Raises:
         WrongUse: an example has this name.
     """
-    from ingestion.feeds.registry import EXAMPLES, SUFFIX  # noqa: PLC0415
+    from ingestion.feeds.registry import EXAMPLES, SUFFIX
 
     example = EXAMPLES / f"{name}{SUFFIX}"
     own = _feeds_folder() / f"{name}{SUFFIX}"
@@ -185,8 +185,8 @@ def _check_territory(contract: Feed, path: Path) -> None:
     Raises:
         WrongUse: another contract differs; both blocks are shown, with their lines.
     """
-    from ingestion.feeds.registry import list_feeds  # noqa: PLC0415
-    from ingestion.feeds.territories import conflict  # noqa: PLC0415
+    from ingestion.feeds.registry import list_feeds
+    from ingestion.feeds.territories import conflict
 
     landed = _landed_feeds()
     for entry in list_feeds(_feeds_folder()):
@@ -200,8 +200,8 @@ def _check_territory(contract: Feed, path: Path) -> None:
 
 def _territory_places(path: Path) -> dict[str, str]:
     """Return where each key of a contract's territory is written, as `file:line`."""
-    from ingestion.feeds.load_yaml import read_document  # noqa: PLC0415
-    from ingestion.feeds.model import Territory  # noqa: PLC0415
+    from ingestion.feeds.load_yaml import read_document
+    from ingestion.feeds.model import Territory
 
     document = read_document(path)
     return {key: f"{path}:{document.line(('territory', key))}" for key in Territory.model_fields}
@@ -209,22 +209,22 @@ def _territory_places(path: Path) -> dict[str, str]:
 
 def _landed_feeds() -> frozenset[str]:
     """Return the feeds that have landed; none where the instance does not run: nothing is started for a check."""
-    from orchestration.services.control import Control  # noqa: PLC0415
-    from orchestration.settings import INSTANCE_FILE, Settings  # noqa: PLC0415
+    from orchestration.services.control import Control
+    from orchestration.settings import INSTANCE_FILE, Settings
 
     if not (_home() / INSTANCE_FILE).exists():
         return frozenset()
     settings = Settings.load(common.home())
     if Control.of(settings) is None:
         return frozenset()
-    from ingestion.lake.ledger import feed_totals  # noqa: PLC0415
+    from ingestion.lake.ledger import feed_totals
 
     return frozenset(feed_totals(settings.lake))
 
 
 def _show_units(contract: Feed) -> None:
     """Say what each number is taken for: a unit that means another quantity (`g`, a mass) is seen here or never."""
-    from ingestion.contracts.units import COLUMN_UNITS, QUANTITIES, to_canonical  # noqa: PLC0415
+    from ingestion.contracts.units import COLUMN_UNITS, QUANTITIES, to_canonical
 
     declared = {f.name: f.unit for f in contract.fields}
     rows: list[tuple[str | None, str, str, str, str]] = []
@@ -247,7 +247,7 @@ def _feeds_folder() -> Path:
 
 
 def _home() -> Path:
-    from orchestration.settings import DEFAULT_HOME  # noqa: PLC0415
+    from orchestration.settings import DEFAULT_HOME
 
     # Contracts can be written and checked before the instance is first started.
     return common.home() or Path(os.environ.get("VIGIE_HOME") or DEFAULT_HOME)
@@ -258,9 +258,9 @@ def _extension_directory() -> Path:
 
 
 def _check_zone(zone: str | None) -> None:
-    from zoneinfo import available_timezones  # noqa: PLC0415
+    from zoneinfo import available_timezones
 
-    from ingestion.feeds.load_problem import did_you_mean  # noqa: PLC0415
+    from ingestion.feeds.load_problem import did_you_mean
 
     if zone is not None and zone not in available_timezones():
         raise WrongUse(
@@ -270,8 +270,8 @@ def _check_zone(zone: str | None) -> None:
 
 def _territory(code: str | None) -> Territory | str | None:
     """Return the territory of that code, as another feed declares it, or the code alone."""
-    from ingestion.feeds.draft_names import slug  # noqa: PLC0415
-    from ingestion.feeds.registry import list_feeds  # noqa: PLC0415
+    from ingestion.feeds.draft_names import slug
+    from ingestion.feeds.registry import list_feeds
 
     if code is not None and slug(code) != code:
         raise WrongUse(f"--territory {code}: not a code", remedy=f"lower-case letters, digits and hyphens: {slug(code)}")
@@ -297,7 +297,7 @@ def _files(paths: list[Path]) -> Iterator[Path]:
 
 
 def _previewed(feed: Feed, path: Path, limit: int) -> tuple[Path, Preview | BadFile]:
-    from ingestion.landing import preview  # noqa: PLC0415 - DuckDB and the mapping
+    from ingestion.landing import preview
 
     try:
         # A record of a wide table has a row per measure: enough of them are asked for, and whole records are kept.

@@ -96,7 +96,7 @@ def logs(
 
 def doctor(*, as_json: Json = False) -> None:
     """Say what is wrong with this machine or instance, and the remedy of each. Exit code 0 when all is well, else 1."""
-    from orchestration import doctor as checks  # noqa: PLC0415 - imports DuckDB
+    from orchestration import doctor as checks
 
     findings = checks.examine(find_home(common.home()))
     healthy = all(finding.is_ok for finding in findings)

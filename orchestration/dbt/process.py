@@ -39,9 +39,9 @@ def run() -> None:
         return
     if not _MUTATING & set(arguments):
         sys.exit(_dbt(arguments))
-    from ingestion.lake.builds import next_build, record_build  # noqa: PLC0415 - only what changes tables loads an engine
-    from ingestion.lake.session import MUTATE_LOCK, advisory_lock  # noqa: PLC0415
-    from orchestration.settings import Settings  # noqa: PLC0415
+    from ingestion.lake.builds import next_build, record_build
+    from ingestion.lake.session import MUTATE_LOCK, advisory_lock
+    from orchestration.settings import Settings
 
     settings = Settings.load(Path(os.environ["VIGIE_HOME"]))
     with advisory_lock(settings.lake, MUTATE_LOCK):
@@ -57,7 +57,7 @@ def run() -> None:
 
 
 def _dbt(arguments: list[str]) -> int:
-    from dbt.cli.main import cli  # noqa: PLC0415 - takes seconds
+    from dbt.cli.main import cli
 
     try:
         cli(arguments, standalone_mode=False)
