@@ -108,7 +108,7 @@ def _score(contract: str, profiles: list[Profile], hint: str) -> int:
             return 4 * placed + (2 if not lives else -min(2, len(lives))) + (2 if is_inventory else 0) + signs
         case "energy_reading":
             stated = any(_is_energy(p) for p in numbers) or (has("meter_ref", best=0) and has("energy_wh"))
-            return -9 if not instants else 7 if stated else 4 if has("energy_wh") and len(numbers) <= 2 else -3  # noqa: PLR2004
+            return -9 if not instants else 7 if stated else 4 if has("energy_wh") and len(numbers) <= 2 else -3  # noqa: PLR2004 - few numbers
         case _:
             if not instants:
                 return -5
@@ -341,7 +341,7 @@ def _measured(p: Profile, unit: str | None) -> str:
     if set(p.numbers) <= {0.0, 1.0}:
         return "0 or 1: a flag"
     least, most = min(p.numbers), max(p.numbers)
-    said = [", ".join(p.examples) if p.distinct <= 3 else f"{least:g} to {most:g}"]  # noqa: PLR2004
+    said = [", ".join(p.examples) if p.distinct <= 3 else f"{least:g} to {most:g}"]  # noqa: PLR2004 - few are told
     if unit is not None:
         lake = UNITS[unit]
         said[0] += f" {unit}"

@@ -36,6 +36,7 @@ class NoSuchPath(Exception):
 def _encode_number(value: Any) -> msgspec.Raw:
     if isinstance(value, Number):
         return msgspec.Raw(value.encode())
+    # msgspec asks so of a type that cannot be written.
     raise NotImplementedError(type(value))
 
 

@@ -24,6 +24,7 @@ RECEIVED_ON: Final = dg.DailyPartitionsDefinition(start_date="2024-01-01", end_o
 RETRY: Final = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 
 
+# Dagster gives the parameter its default at run time only.
 class Instance(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The instance that assets work on."""
 
