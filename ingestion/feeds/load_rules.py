@@ -16,7 +16,7 @@ import dataframely as dy
 from ingestion.contracts.units import COLUMN_UNITS, UNITS, quantity, same_quantity
 from ingestion.feeds.load_dates import date_rules
 from ingestion.feeds.load_problem import KeyPath, Problem, did_you_mean, listed, shown, unit_remedy
-from ingestion.feeds.model import Feed, MapTo, RestConnector
+from ingestion.feeds.model import WIRE_FORMATS, Feed, MapTo, RestConnector, StreamConnector
 
 # The measures of a wide table fill these.
 _FROM_MEASURES: Final = frozenset({"property", "value", "value_text", "unit"})
@@ -34,7 +34,8 @@ _CRON_FIELDS: Final = (
 
 def rule_problems(feed: Feed) -> Iterator[Problem]:
     """Yield what the keys of a contract contradict or leave out; lines are added by the caller."""
-    for rules in (_fields, _columns, _required, _mapping_values, _units, _measures, date_rules, _expressions, _indicators, _operation):
+    how = (_decoded,) if feed.is_decoded else (_columns, _required, _mapping_values, _units, _measures, date_rules, _expressions)
+    for rules in (_fields, *how, _stream, _indicators, _operation):
         yield from rules(feed)
 
 
@@ -52,6 +53,25 @@ def fault_problems(feed: Feed, fault_types: Collection[str]) -> Iterator[Problem
         if value is not None and str(value) not in known and (path[-1], value) != ("other", "keep"):
             remedy = did_you_mean(str(value), known, otherwise=f"one of {listed(known, most=100)}")
             yield Problem(path, f"{shown(value)} is no fault type of the referential", remedy)
+
+
+def _decoded(feed: Feed) -> Iterator[Problem]:
+    """Check a contract whose messages are decoded: what they hold stands in them, not in a mapping."""
+    what = f"messages of format {feed.format.type} say by themselves what they hold"
+    if feed.contract != "observation":
+        yield Problem(("contract",), what, "contract: observation (their entities join the assets as well)")
+    for key in ("mapping", "measures", "filter"):
+        if getattr(feed, key):
+            yield Problem((key,), what, f"take {key} out, or declare format: {{type: json}} and map the columns")
+
+
+def _stream(feed: Feed) -> Iterator[Problem]:
+    if not isinstance(feed.connector, StreamConnector):
+        return
+    if feed.format.type not in WIRE_FORMATS | {"auto", "json"}:
+        yield Problem(("format", "type"), f"messages cannot be {feed.format.type}", f"json, or one of {listed(sorted(WIRE_FORMATS))}")
+    if feed.schedule is not None:
+        yield Problem(("schedule",), "a stream is not fetched: it lands as it comes", "take schedule out")
 
 
 def _fields(feed: Feed) -> Iterator[Problem]:

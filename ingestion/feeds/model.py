@@ -12,7 +12,7 @@ The text under each key is its reference: `python -m ingestion.feeds.schema` wri
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -26,6 +26,7 @@ from ingestion.feeds.model_connector import (
     Paginator,
     RestConnector,
     SqlConnector,
+    StreamConnector,
 )
 
 __all__ = [
@@ -56,10 +57,14 @@ __all__ = [
     "Slug",
     "SqlConnector",
     "StateRule",
+    "StreamConnector",
     "Territory",
     "TimeZone",
     "Unit",
 ]
+
+# Formats whose messages say by themselves what they hold: they are decoded, not mapped.
+WIRE_FORMATS: Final = frozenset({"ngsi"})
 
 Classification = Literal["open", "internal", "personal"]
 Domain = Literal["EP", "VP", "SLT", "MOB", "RT", "PAT", "CDV", "EAU", "GRC", "METEO"]
@@ -214,8 +219,8 @@ class Measure(Model):
 class FormatSpec(Model):
     """How the bytes are read. What is not stated is found out from the content."""
 
-    type: Literal["auto", "csv", "xlsx", "json", "ndjson", "geojson", "parquet", "shapefile"] = "auto"
-    """The file format; `auto` looks at the content."""
+    type: Literal["auto", "csv", "xlsx", "json", "ndjson", "geojson", "parquet", "shapefile", "ngsi"] = "auto"
+    """The file format; `auto` looks at the content. `ngsi` (NGSI-LD and NGSIv2 entities) says itself what it holds: no mapping."""
     encoding: str | None = None
     """Character encoding (`utf-8`, `cp1252`…)."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
@@ -340,10 +345,11 @@ class Feed(Model):
     """Decimal mark."""
     dates: list[str] = Field(default_factory=list)
     """strptime patterns, tried in order, for dates whose field states none; ISO 8601 when empty."""
-    fields: list[FieldSpec] = Field(min_length=1)
-    """The source's columns."""
-    mapping: dict[str, Mapping]
-    """How each canonical column is filled."""
+    fields: list[FieldSpec] = Field(default_factory=list)
+    """The source's columns. For a format that is decoded (`ngsi`): the properties that need a word, a personal one or one whose unit the
+    messages do not say."""
+    mapping: dict[str, Mapping] = Field(default_factory=dict)
+    """How each canonical column is filled; none for a format that is decoded (`ngsi`)."""
     measures: list[Measure] = Field(default_factory=list)
     """Columns of a wide table that become observations (contract observation)."""
     filter: str | None = None
@@ -363,6 +369,11 @@ class Feed(Model):
     def source_system(self) -> str:
         """The system whose asset codes this feed uses: assets are keyed (source, asset_ref)."""
         return self.system or self.feed
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether the format says by itself what its messages hold: no column is mapped."""
+        return self.format.type in WIRE_FORMATS
 
     @property
     def canonical(self) -> Contract:

@@ -35,6 +35,7 @@ _SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("connector.auth", shape.Auth),
     ("connector, type: sql", shape.SqlConnector),
     ("connector.incremental", shape.Incremental),
+    ("connector, type: stream", shape.StreamConnector),
     ("format", shape.FormatSpec),
     ("fields", shape.FieldSpec),
     ("mapping", shape.MapTo),
