@@ -24,6 +24,7 @@ from ingestion.feeds.model import Feed
 from ingestion.formats import Bounds, SourceTable, open_sources
 from ingestion.lake import originals, writer
 from ingestion.lake.address import LakeAddress
+from ingestion.lake.duplicates import ROWS, Part
 from ingestion.lake.session import EngineLimits, attach, open_engine
 from ingestion.mapping import stage
 from ingestion.mapping.compile import FROM_MEASURES
@@ -97,7 +98,7 @@ def land_file(
     started_at = now()
     name = origin or path.name
     digest = originals.digest_of(path)
-    with _engine(lake, limits) as (con, workdir), writer.feed_lock(lake, feed.feed):
+    with _engine(lake, limits) as (con, workdir), writer.feed_locks(lake, [feed.feed]):
         attach(con, lake)
         before = writer.landed_before(con, feed.feed, digest)
         if before is not None and not force:
@@ -119,8 +120,9 @@ def land_file(
             contract_digest=contract_digest(feed),
             is_forced=before is not None,
         )
-        has_personal = bool(feed.personal_columns)
-        return writer.commit(con, lake, personal if has_personal else None, provenance, received)
+        staged = writer.Staged(provenance, received, (Part(feed.canonical),))
+        (landed,) = writer.commit(con, lake, personal if feed.personal_columns else None, [staged])
+        return landed
 
 
 def preview(
@@ -147,7 +149,7 @@ def preview(
             rejected=counts.rejected,
             rejected_values=counts.rejected_values,
             reasons=counts.reasons,
-            rows=_records(con, f"SELECT _position AS position, {', '.join(mapped)} FROM {writer.ROWS} ORDER BY _position", limit),
+            rows=_records(con, f"SELECT _position AS position, {', '.join(mapped)} FROM {ROWS} ORDER BY _position", limit),
             rejects=_records(
                 con, f"SELECT _position AS position, scope, reason, detail, original FROM {writer.REJECTS} ORDER BY _position, scope", limit
             ),

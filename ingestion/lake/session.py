@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -146,8 +146,20 @@ def advisory_lock(address: LakeAddress, key: int, *, space: int = LOCK_SPACE) ->
     Raises:
         VigieError: the catalogue does not answer.
     """
+    with advisory_locks(address, [key], space=space):
+        yield
+
+
+@contextlib.contextmanager
+def advisory_locks(address: LakeAddress, keys: Iterable[int], *, space: int) -> Iterator[None]:
+    """Hold several advisory locks of the catalogue's PostgreSQL, taken in the order given.
+
+    Raises:
+        VigieError: the catalogue does not answer.
+    """
     with catalogue(address) as pg:
-        pg.execute("SELECT pg_advisory_lock(%s, %s)", [space, key])
+        for key in keys:
+            pg.execute("SELECT pg_advisory_lock(%s, %s)", [space, key])
         yield
 
 

@@ -67,12 +67,45 @@ REJECTED: Final = {
     "received_on": "DATE",
 }
 
+# One row per message of a stream, as it was received; its payload is NULL where it may hold personal data (see the personal lake).
+MESSAGE: Final = {
+    "feed": "VARCHAR",
+    "landing_seq": "BIGINT",
+    "stream": "VARCHAR",
+    "partition": "INTEGER",
+    "stream_seq": "BIGINT",
+    "topic": "VARCHAR",
+    "published_at": "TIMESTAMPTZ",
+    "payload": "VARCHAR",
+    "is_base64": "BOOLEAN",
+    "first_position": "BIGINT",
+    "records": "BIGINT",
+    "received_at": "TIMESTAMPTZ",
+    "received_on": "DATE",
+}
+
+# How far each partition of each stream is stored: updated in the transaction of the rows.
+STREAM_CURSOR: Final = {"stream": "VARCHAR", "partition": "INTEGER", "last_seq": "BIGINT", "updated_at": "TIMESTAMPTZ"}
+
 # In the personal lake only. The landing's id, not its number: a landing that never committed has no number of its own.
 PERSONAL_RECORD: Final = {
     "feed": "VARCHAR",
     "landing_id": "VARCHAR",
     "position": "BIGINT",
     "payload": "VARCHAR",
+    "received_at": "TIMESTAMPTZ",
+    "received_on": "DATE",
+}
+
+# In the personal lake only: messages of feeds with personal columns, and of feeds that nobody knows.
+PERSONAL_MESSAGE: Final = {
+    "feed": "VARCHAR",
+    "landing_id": "VARCHAR",
+    "stream": "VARCHAR",
+    "partition": "INTEGER",
+    "stream_seq": "BIGINT",
+    "payload": "VARCHAR",
+    "is_base64": "BOOLEAN",
     "received_at": "TIMESTAMPTZ",
     "received_on": "DATE",
 }
@@ -109,6 +142,8 @@ def raw_tables() -> dict[str, dict[str, str]]:
     return {name: {**c.columns, **PROVENANCE} for name, c in CONTRACTS.items()} | {
         "landing": LANDING,
         "rejected": REJECTED,
+        "message": MESSAGE,
+        "stream_cursor": STREAM_CURSOR,
         "build": BUILD,
         "publication": PUBLICATION,
     }
@@ -127,7 +162,7 @@ def create_lake(address: LakeAddress) -> None:
         for schema in SCHEMAS:
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {ALIAS}.{schema}")
         for name, columns in raw_tables().items():
-            _create(con, "raw", name, columns, partition="received_on" if name not in ("landing", "build", "publication") else None)
+            _create(con, "raw", name, columns, partition="received_on" if "received_on" in columns and name != "landing" else None)
         reference.create(con)
 
     _create_once(address, [COMPRESSION, SCHEMAS, raw_tables(), reference.TABLES], create)
@@ -142,9 +177,11 @@ def create_personal_lake(address: LakeAddress) -> None:
 
     def create(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {ALIAS}.raw")
-        _create(con, "raw", "personal_record", PERSONAL_RECORD, partition="received_on")
+        for name, columns in personal_tables.items():
+            _create(con, "raw", name, columns, partition="received_on")
 
-    _create_once(address, [COMPRESSION, PERSONAL_RECORD], create)
+    personal_tables = {"personal_record": PERSONAL_RECORD, "personal_message": PERSONAL_MESSAGE}
+    _create_once(address, [COMPRESSION, personal_tables], create)
 
 
 def _create_once(address: LakeAddress, definition: object, create: Callable[[duckdb.DuckDBPyConnection], None]) -> None:

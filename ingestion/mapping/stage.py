@@ -14,8 +14,9 @@ from ingestion.contracts.canonical import Contract
 from ingestion.errors import BadFile
 from ingestion.feeds.model import Feed
 from ingestion.formats import SourceTable
+from ingestion.lake.duplicates import ROWS
 from ingestion.lake.session import identifier, literal
-from ingestion.lake.writer import PERSONAL, REJECTS, ROWS
+from ingestion.lake.writer import PERSONAL, REJECTS
 from ingestion.mapping.compile import Compiled, compile_feed
 
 _log = logging.getLogger(__name__)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from ingestion.feeds.model import Feed
 from ingestion.formats import Bounds, open_sources
+from ingestion.lake.duplicates import Part
 from ingestion.lake.session import connect
-from ingestion.lake.writer import Landed, Provenance, commit
+from ingestion.lake.writer import Landed, Provenance, Staged, commit
 from ingestion.mapping import stage
 from tests.lakes import LIMITS, Lakes
 
@@ -108,7 +109,7 @@ def _land(con: duckdb.DuckDBPyConnection, lakes: Lakes, feed: Feed, path: Path) 
             received += stage.stage(con, feed, source, after=received)
         now = dt.datetime.now(dt.UTC)
         provenance = Provenance(feed.feed, feed.source_system, feed.canonical, str(uuid.uuid4()), path.name, now, now)
-        return commit(con, lakes.main, None, provenance, received)
+        return commit(con, lakes.main, None, [Staged(provenance, received, (Part(provenance.contract),))])[0]
 
 
 def _check(con: duckdb.DuckDBPyConnection, lakes: Lakes, feed: Feed, files: list[list[tuple[str, ...]]], *, wide: bool) -> None:
