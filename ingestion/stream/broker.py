@@ -1,0 +1,198 @@
+"""The broker's streams and durables: connecting, making sure that they stand, how far the readers are behind.
+
+Here: what is asked of JetStream, idempotently. Not here: names (`names`), the broker's process and configuration
+(`orchestration.services.nats_server`), pulling and landing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import nats
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.errors import NoServersError
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import APIError, NotFoundError
+
+from ingestion.errors import VigieError
+from ingestion.stream.names import INTAKE_STREAM, MQTT_STREAM, PARTITIONS, STREAMS, SUBJECT_ROOT, Broker, durable, filter_subject
+
+# Beside us or on our network: an answer takes milliseconds, on a loaded machine a second.
+CONNECT_TIMEOUT_S: Final = 5.0
+REQUEST_TIMEOUT_S: Final = 10.0
+
+# A batch is fetched, decoded and committed well within it; a reader that died is replaced after it.
+ACK_WAIT_S: Final = 30.0
+# Delivered and not yet acknowledged, per durable: two of the largest batches, so that a reader never waits for its own acknowledgements.
+MAX_ACK_PENDING: Final = 100_000
+# How long the broker remembers an `Idempotency-Key`: longer than any client goes on retrying one request.
+DUPLICATE_WINDOW_S: Final = 600.0
+
+# Each stream's share of the account's storage; the rest is for MQTT sessions and retained messages.
+_STREAM_SHARE: Final = 0.45
+# On a broker that bounds no account: a day of 38 messages of 1 kB per second (34,000 lights, each quarter of an hour) is 3.3 GB.
+_STREAM_BYTES: Final = 8 * 1024**3
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far a durable is behind.
+
+    Attributes:
+        stream: the stream it reads.
+        consumer: whose durable it is (`lake`).
+        partition: the partition it reads.
+        pending: messages not delivered yet; in `INTAKE` with the copies of QoS 1 messages, which are passed over.
+        unacknowledged: messages delivered, not yet acknowledged.
+        oldest_at: when the broker stored the oldest of both (UTC); None when nothing waits.
+    """
+
+    stream: str
+    consumer: str
+    partition: int
+    pending: int
+    unacknowledged: int
+    oldest_at: dt.datetime | None = None
+
+
+async def connect(broker: Broker, *, name: str = "vigie", reconnects: bool = True) -> Client:
+    """Connect to the broker as the platform.
+
+    Args:
+        broker: where it is.
+        name: what the connection is called in the broker's monitoring.
+        reconnects: whether a connection that is lost later is made again, without end; the first must succeed either way.
+
+    Raises:
+        VigieError: it does not answer, or refuses the password.
+    """
+    met: list[Exception] = []
+    try:
+        # 1, because to the client 0 means without end.
+        first = await asyncio.wait_for(_connected(broker, name, met, attempts=1), CONNECT_TIMEOUT_S)
+        if not reconnects:
+            return first
+        # The client would try the first connection without end too: only once the broker has answered is it allowed to.
+        await first.close()
+        return await asyncio.wait_for(_connected(broker, name, met, attempts=-1), CONNECT_TIMEOUT_S)
+    except (OSError, NatsError) as error:  # TimeoutError is an OSError
+        told = met[-1] if met and isinstance(error, NoServersError | TimeoutError) else error
+        why = str(told).removeprefix("nats: ").strip("\"'") or type(told).__name__
+        raise VigieError(
+            f"the broker at {broker.url} does not let {broker.user} in: {why}",
+            remedy="vigie status says whether it runs, vigie logs nats what it said; server profile: check VIGIE_NATS_URL, _PASSWORD",
+        ) from None
+
+
+async def _connected(broker: Broker, name: str, met: list[Exception], *, attempts: int) -> Client:
+    async def remember(error: Exception) -> None:
+        met[:] = [error]
+
+    return await nats.connect(
+        broker.url, user=broker.user, password=broker.password, name=name, error_cb=remember, connect_timeout=int(CONNECT_TIMEOUT_S),
+        allow_reconnect=attempts < 0, max_reconnect_attempts=attempts, reconnect_time_wait=0.5,
+    )  # fmt: skip
+
+
+async def ensure(nc: Client, *, consumers: Sequence[str] = ("lake",), ack_wait_s: float = ACK_WAIT_S) -> None:
+    """Make both streams and the durables of each partition, or bring them up to date. Repeatable; processes may race.
+
+    It must have been done once before equipment is let in: a stream keeps what somebody is to read (retention *interest*), and
+    drops a message for which no durable stands, though it was acknowledged.
+
+    Both streams refuse when they are full (discard *new*): what was acknowledged is never pushed out, nor does it grow too old.
+    Messages have no bound of their own: the broker's `max_payload` is the one at the door.
+
+    Args:
+        nc: a connection of the platform's user.
+        consumers: whose durables: `lake-<p>` on both streams.
+        ack_wait_s: how long a reader has to acknowledge before a message is delivered again.
+
+    Raises:
+        VigieError: JetStream is not there, or refuses.
+    """
+    js = nc.jetstream(timeout=REQUEST_TIMEOUT_S)
+    try:
+        storage = (await js.account_info()).limits.max_storage
+        max_bytes = int(storage * _STREAM_SHARE) if storage > 0 else _STREAM_BYTES
+        # The broker would make its own at the first MQTT session, unbounded and without our durables; it takes the one it finds.
+        await _ensure_stream(js, StreamConfig(name=MQTT_STREAM, subjects=["$MQTT.msgs.>"]), max_bytes)
+        intake = StreamConfig(name=INTAKE_STREAM, subjects=[f"{SUBJECT_ROOT}.>"], duplicate_window=DUPLICATE_WINDOW_S)
+        await _ensure_stream(js, intake, max_bytes)
+        for stream in STREAMS:
+            for consumer in consumers:
+                for partition in range(PARTITIONS):
+                    await js.add_consumer(stream, _durable(stream, consumer, partition, ack_wait_s))
+    except (OSError, NatsError) as error:
+        raise _refused(error) from None
+
+
+async def _ensure_stream(js: JetStreamContext, config: StreamConfig, max_bytes: int) -> None:
+    wanted: dict[str, Any] = {
+        "max_bytes": max_bytes, "discard": DiscardPolicy.NEW, "max_age": 0.0, "subjects": config.subjects,
+        **({"duplicate_window": config.duplicate_window} if config.duplicate_window else {}),
+    }  # fmt: skip
+    try:
+        found = (await js.stream_info(config.name or "")).config
+    except NotFoundError:
+        fixed: dict[str, Any] = {"retention": RetentionPolicy.INTEREST, "storage": StorageType.FILE, "num_replicas": 1}
+        await js.add_stream(replace(config, **fixed, **wanted))
+        return
+    if any(getattr(found, key) != value for key, value in wanted.items()):
+        await js.update_stream(replace(found, **wanted))
+
+
+def _durable(stream: str, consumer: str, partition: int, ack_wait_s: float) -> ConsumerConfig:
+    return ConsumerConfig(
+        durable_name=durable(consumer, partition),
+        filter_subject=filter_subject(stream, partition),
+        deliver_policy=DeliverPolicy.ALL,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ack_wait_s,
+        max_deliver=-1,  # who reads counts the tries, and sets a poisonous message aside with its reason
+        max_ack_pending=MAX_ACK_PENDING,
+    )
+
+
+async def lag(nc: Client, *, consumers: Sequence[str] = ("lake",)) -> list[Lag]:
+    """Return how far each durable is behind: a request each, and one more where something waits.
+
+    Raises:
+        VigieError: JetStream, a stream or a durable is not there.
+    """
+    js = nc.jetstream(timeout=REQUEST_TIMEOUT_S)
+    found = []
+    try:
+        for stream in STREAMS:
+            for consumer in consumers:
+                for partition in range(PARTITIONS):
+                    info = await js.consumer_info(stream, durable(consumer, partition))
+                    pending, unacknowledged = info.num_pending or 0, info.num_ack_pending or 0
+                    floor = info.ack_floor.stream_seq if info.ack_floor else 0
+                    oldest = await _stored_at(js, stream, partition, floor + 1) if pending or unacknowledged else None
+                    found.append(Lag(stream, consumer, partition, pending, unacknowledged, oldest))
+    except (OSError, NatsError) as error:
+        raise _refused(error) from None
+    return found
+
+
+async def _stored_at(js: JetStreamContext, stream: str, partition: int, first_seq: int) -> dt.datetime | None:
+    try:
+        message = await js.get_msg(stream, seq=first_seq, next=True, subject=filter_subject(stream, partition))
+    except NotFoundError:  # acknowledged meanwhile
+        return None
+    return message.time
+
+
+def _refused(error: Exception) -> VigieError:
+    why = (error.description if isinstance(error, APIError) else "") or str(error).removeprefix("nats: ") or type(error).__name__
+    return VigieError(
+        f"the broker's streams do not answer: {why}",
+        remedy="vigie status says what is wrong with the broker, vigie logs nats what it said; a full disk disables its streams",
+    )
