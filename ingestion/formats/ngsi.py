@@ -1,0 +1,197 @@
+"""NGSI-LD and NGSIv2: a message to its entities.
+
+Here: JSON and its dangers; entities, arrays, notifications, batch operations and GeoJSON; personal properties taken out. Not here: what
+an entity says (`ngsi_entity`).
+
+`decode` follows `ingestion.formats.wire.Decoder`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import msgspec
+
+from ingestion.formats.ngsi_entity import read_entity
+from ingestion.formats.ngsi_names import REASONS, VALUE_MEMBERS
+from ingestion.formats.ngsi_shape import compact
+from ingestion.formats.ngsi_values import instant_of, to_json
+from ingestion.formats.wire import WireBatch, WireOptions
+
+_DECODER: Final = msgspec.json.Decoder()
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_SPACED_COLONS: Final = (b" :", b"\n:", b"\r:", b"\t:")
+# What a reject quotes of a message that is not JSON; `raw.message` holds it whole.
+_QUOTED_BYTES: Final = 4_096
+# Members that only wrap: `address.value.streetAddress` is the property `address.streetAddress`.
+_WRAPPERS: Final = frozenset((*VALUE_MEMBERS, "@value", "properties", "data", "entities", "features", "metadata"))
+
+
+class _Unreadable(Exception):
+    """A message that cannot be split into entities; the argument is its reason."""
+
+
+def decode(payload: bytes, batch: WireBatch, *, after: int, received_at: int | None, options: WireOptions) -> int:
+    """Translate one message (see `ingestion.formats.wire.Decoder`).
+
+    >>> batch = WireBatch()
+    >>> decode(b'{"id": "lamp:1", "type": "Streetlight", "powerState": "off"}', batch, after=0, received_at=0, options=WireOptions())
+    1
+    >>> batch.observations[0].property, batch.observations[0].value_text, batch.observations[0].quality
+    ('powerState', 'off', 'uncertain')
+    """
+    try:
+        document = _parse(payload, options)
+    except _Unreadable as error:
+        reason, detail = error.args
+        # Which of its bytes are personal cannot be told.
+        quoted = None if options.personal else payload[:_QUOTED_BYTES].decode("utf-8", "replace").replace("\0", "\ufffd")
+        batch.reject(after + 1, reason, detail, quoted)
+        return 1
+    if options.personal:
+        document = _without(document, [name.split(".") for name in options.personal], ())
+    entities, notified = _entities(document)
+    problem = "empty" if not entities else "too_many" if len(entities) > options.max_records else None
+    if problem is not None:
+        batch.reject(after + 1, problem, f"{len(entities)} entities: {REASONS[problem]}", to_json(document)[:_QUOTED_BYTES])
+        return 1
+    has_nul = b"\\u0000" in payload
+    for position, found in enumerate(entities, start=after + 1):
+        entity = _of_feature(found)
+        if not isinstance(entity, dict):
+            batch.reject(position, "not_an_entity", REASONS["not_an_entity"], to_json(entity))
+        elif has_nul and _holds_nul(entity):
+            batch.reject(position, "nul_character", REASONS["nul_character"], to_json(entity))
+        else:
+            read_entity(entity, position, batch, notified=notified, received=received_at, options=options)
+    return len(entities)
+
+
+def _parse(payload: bytes, options: WireOptions) -> Any:
+    if len(payload) > options.max_bytes:
+        raise _Unreadable("too_large", f"{len(payload):,} bytes: {REASONS['too_large']} ({options.max_bytes:,})")
+    payload = payload.removeprefix(_BYTE_ORDER_MARK)
+    try:
+        document = _DECODER.decode(payload)
+        keys = _survey(document, options.max_depth)
+    except RecursionError as error:
+        raise _Unreadable("too_deep", f"{REASONS['too_deep']} ({options.max_depth})") from error
+    except ValueError as error:  # msgspec.DecodeError and UnicodeDecodeError are of this kind
+        reason = "invalid_json" if _is_utf8(payload) else "not_utf8"
+        raise _Unreadable(reason, f"{REASONS[reason]}: {error}") from error
+    # The decoder keeps the last of two members of one name. Where members and `":` do not add up, a slower look tells. (Texts may
+    # hold `":` and only make it more; white space before a colon would make it less.)
+    if payload.count(b'":') != keys or any(space in payload for space in _SPACED_COLONS):
+        _refuse_duplicates(payload)
+    return document
+
+
+def _is_utf8(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _survey(value: Any, left: int) -> int:
+    """Return how many members the objects of a document hold.
+
+    Raises:
+        RecursionError: it is nested deeper than `left`.
+    """
+    kind = type(value)
+    if kind is dict:
+        keys = len(value)
+        values = value.values()
+    elif kind is list:
+        keys = 0
+        values = value
+    else:
+        return 0
+    if left <= 0:
+        raise RecursionError
+    for inner in values:
+        kind = type(inner)
+        if kind is dict or kind is list:
+            keys += _survey(inner, left - 1)
+    return keys
+
+
+def _refuse_duplicates(payload: bytes) -> None:
+    def pairs(members: list[tuple[str, Any]]) -> None:
+        names = {name for name, _ in members}
+        if len(names) < len(members):
+            raise _Unreadable("duplicate_key", REASONS["duplicate_key"])
+
+    # Numbers are not looked at: the fast decoder has read them, and int() would refuse very long ones.
+    json.loads(payload, object_pairs_hook=pairs, parse_int=str, parse_float=str)
+
+
+def _entities(document: Any) -> tuple[list[Any], int | None]:
+    """Return the entities of a message, and when a notification was sent."""
+    if type(document) is list:
+        return document, None
+    if type(document) is not dict:
+        return [document], None
+    notified = None
+    if "data" in document and ("subscriptionId" in document or document.get("type") == "Notification"):
+        notified = instant_of(document.get("notifiedAt"))
+        document = document["data"]
+    elif "entities" in document and "actionType" in document:
+        document = document["entities"]
+    if type(document) is dict and document.get("type") == "FeatureCollection" and type(document.get("features")) is list:
+        document = document["features"]
+    return document if type(document) is list else [document], notified
+
+
+def _of_feature(entity: Any) -> Any:
+    """Return the entity that a GeoJSON Feature holds; anything else as it is."""
+    if type(entity) is not dict or entity.get("type") != "Feature" or type(entity.get("properties")) is not dict:
+        return entity
+    properties = entity["properties"]
+    found = {"id": entity.get("id", properties.get("id")), **{k: v for k, v in properties.items() if k != "id"}}
+    if "location" not in found and entity.get("geometry") is not None:
+        found["location"] = entity["geometry"]
+    return found
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any("\0" in k or _holds_nul(v) for k, v in value.items())
+    return isinstance(value, list) and any(map(_holds_nul, value))
+
+
+def _without(value: Any, personal: list[list[str]], path: tuple[str, ...]) -> Any:
+    """Return a document without its personal properties, each given as the segments of its dotted name.
+
+    A name is taken out wherever it stands; where the document could mean it or not, it does.
+    """
+    if type(value) is list:
+        return [_without(v, personal, path) for v in value]
+    if type(value) is not dict:
+        return value
+    kept: dict[str, Any] = {}
+    is_feature = value.get("type") == "Feature"
+    for key, inner in value.items():
+        # Expanded (`https://…/name`) or prefixed (`schema:name`), it is still the name; and a Feature says its location twice.
+        name = "location" if is_feature and key == "geometry" else compact(key).rpartition(":")[2]
+        whole = (*path, name)
+        if [key] not in personal and not any(_ends_with(whole, wanted) for wanted in personal):
+            kept[key] = _without(inner, personal, whole)
+    return kept
+
+
+def _ends_with(path: tuple[str, ...], wanted: list[str]) -> bool:
+    left = len(wanted)
+    for name in reversed(path):
+        if name == wanted[left - 1]:
+            left -= 1
+            if left == 0:
+                return True
+        elif name not in _WRAPPERS:
+            return False
+    return False
