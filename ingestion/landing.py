@@ -13,21 +13,26 @@ import json
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from ingestion.errors import VigieError
+from ingestion.errors import BadFile, VigieError
 from ingestion.feeds.model import Feed
 from ingestion.formats import Bounds, SourceTable, open_sources
+from ingestion.formats.message_files import messages_of
 from ingestion.lake import originals, writer
 from ingestion.lake.address import LakeAddress
-from ingestion.lake.duplicates import ROWS, Part
+from ingestion.lake.duplicates import Part
 from ingestion.lake.session import EngineLimits, attach, open_engine
 from ingestion.mapping import stage
+from ingestion.mapping.canonical import canonical_feed
 from ingestion.mapping.compile import FROM_MEASURES
+from ingestion.mapping.decoded import DecodedStage, options_of
 
 # What one landing may hold in memory before it spills to disk: six million rows of eight columns fit, and a small
 # machine keeps room for its other services.
@@ -69,6 +74,7 @@ def land_file(
     origin: str | None = None,
     cursor: dict[str, Any] | None = None,
     force: bool = False,
+    canonical: bool = False,
     limits: EngineLimits = DEFAULT_LIMITS,
     bounds: Bounds = Bounds(),
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
@@ -83,6 +89,7 @@ def land_file(
         origin: what people are shown as its origin; the file's name if absent.
         cursor: where the source is to be resumed, committed with the rows.
         force: land it even if the same file of the same feed was landed before (rows that are the latest of their key are then duplicates).
+        canonical: the file is Parquet whose columns are those of the canonical contract, in the lake's units: no mapping applies.
         limits: what the engine may use.
         bounds: how large a file may be.
         now: the clock.
@@ -104,7 +111,7 @@ def land_file(
         if before is not None and not force:
             return writer.Landed(feed.feed, name, before, 0, 0, 0, 0, already_landed=True)
         with originals.keeping(lake.originals_path, feed.feed, path, digest) as kept:
-            received, _ = _stage(con, feed, path, workdir, bounds)
+            held = _stage(con, feed, path, workdir, bounds, canonical=canonical)
             original = kept()
         provenance = writer.Provenance(
             feed=feed.feed,
@@ -120,8 +127,8 @@ def land_file(
             contract_digest=contract_digest(feed),
             is_forced=before is not None,
         )
-        staged = writer.Staged(provenance, received, (Part(feed.canonical),))
-        (landed,) = writer.commit(con, lake, personal if feed.personal_columns else None, [staged])
+        staged = writer.Staged(provenance, held.received, held.parts, held.rejects, writer.PERSONAL if held.is_personal else None)
+        (landed,) = writer.commit(con, lake, personal if held.is_personal else None, [staged])
         return landed
 
 
@@ -137,10 +144,11 @@ def preview(
         WrongUse: the contract does not fit the file.
     """
     with tempfile.TemporaryDirectory(prefix="vigie-preview-") as work, contextlib.closing(open_engine(extension_directory, limits)) as con:
-        received, notes = _stage(con, feed, path, Path(work), bounds)
-        counts = writer.count_staged(con, feed.canonical, feed.feed, path.name, received)
-        shown = set(feed.mapping) | (set(FROM_MEASURES) if feed.measures else set())
-        mapped = [c for c in feed.canonical.columns if c in shown]
+        held = _stage(con, feed, path, Path(work), bounds)
+        counts = writer.count_staged(con, held.parts, held.rejects, feed.feed, path.name, held.received)
+        (main, *_) = held.parts
+        shown = [c for c in main.contract.columns if feed.is_decoded or c in {*feed.mapping, *(FROM_MEASURES if feed.measures else ())}]
+        rejects = f"SELECT _position AS position, scope, reason, detail, original FROM {held.rejects} ORDER BY _position, scope"
         return Preview(
             origin=path.name,
             received=counts.received,
@@ -149,11 +157,9 @@ def preview(
             rejected=counts.rejected,
             rejected_values=counts.rejected_values,
             reasons=counts.reasons,
-            rows=_records(con, f"SELECT _position AS position, {', '.join(mapped)} FROM {ROWS} ORDER BY _position", limit),
-            rejects=_records(
-                con, f"SELECT _position AS position, scope, reason, detail, original FROM {writer.REJECTS} ORDER BY _position, scope", limit
-            ),
-            notes=notes,
+            rows=_records(con, f"SELECT _position AS position, {', '.join(shown)} FROM {main.rows} ORDER BY _position", limit),
+            rejects=_records(con, rejects, limit),
+            notes=held.notes,
         )
 
 
@@ -175,7 +181,26 @@ def _engine(lake: LakeAddress, limits: EngineLimits) -> Iterator[tuple[duckdb.Du
             con.close()
 
 
-def _stage(con: duckdb.DuckDBPyConnection, feed: Feed, path: Path, workdir: Path, bounds: Bounds) -> tuple[int, list[str]]:
+@dataclass(frozen=True)
+class _Held:
+    """What a file holds, staged."""
+
+    received: int
+    parts: tuple[Part, ...]
+    rejects: str
+    is_personal: bool
+    notes: list[str]
+
+
+def _stage(con: duckdb.DuckDBPyConnection, feed: Feed, path: Path, workdir: Path, bounds: Bounds, *, canonical: bool = False) -> _Held:
+    if feed.is_decoded and not canonical:
+        options = replace(options_of(feed), max_bytes=bounds.max_json_bytes, max_records=bounds.max_json_bytes)
+        decoded = DecodedStage(con, feed, options=options)
+        for number, payload in enumerate(messages_of(path, bounds=bounds, workdir=workdir), start=1):
+            decoded.add(payload, None, f"{path.name}: message {number}")
+        return _Held(decoded.received, decoded.close(), decoded.rejects, False, [])
+    if canonical:
+        feed = canonical_feed(feed, _parquet_columns(path))
     stage.prepare(con, feed.canonical)
     sources: list[SourceTable] = open_sources(con, path, feed.format, bounds=bounds, workdir=workdir)
     received = 0
@@ -183,7 +208,14 @@ def _stage(con: duckdb.DuckDBPyConnection, feed: Feed, path: Path, workdir: Path
     for source in sources:
         received += stage.stage(con, feed, source, after=received)
         notes += source.notes
-    return received, notes
+    return _Held(received, (Part(feed.canonical),), writer.REJECTS, bool(feed.personal_columns), notes)
+
+
+def _parquet_columns(path: Path) -> list[str]:
+    try:
+        return list(pq.read_schema(path).names)
+    except pa.ArrowInvalid as error:
+        raise BadFile(f"{path.name}: canonical rows come as Parquet: {error}", remedy="write the file as Parquet") from None
 
 
 def _records(con: duckdb.DuckDBPyConnection, query: str, limit: int) -> list[dict[str, Any]]:

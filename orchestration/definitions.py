@@ -13,7 +13,7 @@ from ingestion.feeds.model import Feed
 from ingestion.feeds.registry import list_feeds
 from ingestion.lake.ledger import feed_totals
 from orchestration.assets import feeds as feed_assets
-from orchestration.assets import maintenance, models
+from orchestration.assets import maintenance, models, streams
 from orchestration.assets.common import Instance
 from orchestration.dbt import project
 from orchestration.jobs import BUILD_JOB, build_job, build_schedule
@@ -42,14 +42,15 @@ def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definit
     resources: dict[str, Any] = {"instance": Instance(home=str(settings.home)), "dbt": models.dbt_resource(settings), **overrides}
     return dg.Definitions(
         assets=[
+            streams.stream_asset(),
             *feed_assets.feed_assets(feeds),
             models.reference_assets(),
             models.model_assets(manifest),
             models.publication_asset(manifest),
         ],
         asset_checks=feed_assets.feed_checks(feeds),
-        jobs=[build_job, maintenance.maintain_job()],
-        schedules=[build_schedule(), maintenance.maintain_schedule(), *feed_assets.feed_schedules(feeds)],
+        jobs=[build_job, streams.stream_job(), maintenance.maintain_job()],
+        schedules=[build_schedule(), streams.stream_schedule(), maintenance.maintain_schedule(), *feed_assets.feed_schedules(feeds)],
         resources=resources,
         # Steps of one run take turns on the lake anyway; a process per step costs four to six seconds each.
         executor=EXECUTOR,

@@ -79,9 +79,17 @@ def engine_limits(settings: Settings) -> EngineLimits:
 
 
 def ingest(
-    settings: Settings, feed: Feed, paths: Sequence[str], *, force: bool = False, progress: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    feed: Feed,
+    paths: Sequence[str],
+    *,
+    force: bool = False,
+    canonical: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> IngestReport:
     """Land what a feed's connector yields, or the files given; one file's refusal does not stop the others.
+
+    A feed whose equipment sends by itself is given files too: messages that were exported, or canonical rows.
 
     Raises:
         WrongUse: the contract does not fit, or says no place to pull from and no path was given.
@@ -112,6 +120,7 @@ def ingest(
                     origin=fetched.origin,
                     cursor=fetched.cursor,
                     force=force,
+                    canonical=canonical,
                     limits=limits,
                 )
             except WrongUse:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ingestion.connectors.files import fetch_files
 from ingestion.connectors.model import Cursor, Fetched, Limits, Secrets
 from ingestion.errors import WrongUse
-from ingestion.feeds.model import Feed, FileConnector, RestConnector, SqlConnector
+from ingestion.feeds.model import Feed, FileConnector, RestConnector, SqlConnector, StreamConnector
 
 _NO_LIMITS = Limits()
 
@@ -58,3 +58,8 @@ def fetch(
             from ingestion.connectors.sql import fetch_sql
 
             yield from fetch_sql(connector, secrets, workdir, cursor, limits)
+        case StreamConnector():
+            raise WrongUse(
+                f"feed {feed.feed} is not fetched: its equipment sends by itself, and what it sends lands each minute",
+                remedy="give files to land what was exported: `vigie ingest FEED PATH`; `vigie status` shows what waits",
+            )

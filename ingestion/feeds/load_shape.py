@@ -18,9 +18,14 @@ from pydantic_core import ErrorDetails
 
 from ingestion.feeds.load_problem import FILLER, PLACEHOLDERS, KeyPath, Problem, did_you_mean, listed, nearest, shown, unit_remedy
 from ingestion.feeds.load_yaml import Document
-from ingestion.feeds.model import Feed, FileConnector, MapTo, Measure, RestConnector, SqlConnector
+from ingestion.feeds.model import Feed, FileConnector, MapTo, Measure, RestConnector, SqlConnector, StreamConnector
 
-_CONNECTORS: Final[dict[str, type[BaseModel]]] = {"file": FileConnector, "rest": RestConnector, "sql": SqlConnector}
+_CONNECTORS: Final[dict[str, type[BaseModel]]] = {
+    "file": FileConnector,
+    "rest": RestConnector,
+    "sql": SqlConnector,
+    "stream": StreamConnector,
+}
 
 # Words that other tools use for our keys, too far from them for a comparison of letters.
 _ELSEWHERE: Final[dict[str, str]] = {

@@ -6,7 +6,7 @@ Here: documents and lines to staged records. Not here: flattening (`flatten`), g
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +18,14 @@ import pyarrow.parquet as pq
 from ingestion.feeds.model import FormatSpec
 from ingestion.formats.flatten import Flat, NoSuchPath, TooDeep, decode, flatten, records, text, to_json
 from ingestion.formats.geometry import crs_of_geojson, locate
-from ingestion.formats.model import POSITION, Job, SourceTable, parquet_relation, sql_name
+from ingestion.formats.model import POSITION, Bounds, Clock, Job, SourceTable, parquet_relation, sql_name
 from ingestion.formats.staging import BadRecords
 from ingestion.formats.text_encoding import BROKEN, TextEncoding, Utf8Stream, find_encoding, shown
 
 # Records held before they are written: enough for Parquet to compress, little enough to hold.
 _CHUNK_RECORDS: Final = 20_000
+# Of a message that is too long or too deep, what its reject quotes.
+_SHOWN_BYTES: Final = 8_192
 _NUL: Final = b"\\u0000"
 _LINE_SUFFIXES: Final = frozenset({".ndjson", ".jsonl"})
 _NOT_JSON: Final = "fetch it again; if each line is a document of its own, state format.type: ndjson"
@@ -63,6 +65,44 @@ def read_json(con: duckdb.DuckDBPyConnection, job: Job, spec: FormatSpec) -> Sou
         notes=[*notes, *staged.notes],
         member=job.member,
     )
+
+
+def read_messages(payloads: Iterable[bytes], spec: FormatSpec, *, workdir: Path, bounds: Bounds) -> tuple[SourceTable, list[int]]:
+    """Stage messages that are JSON documents of their own, one after another.
+
+    Args:
+        payloads: the messages.
+        spec: what the feed contract says of the format: where the records stand in a message.
+        workdir: an existing folder for staged records, needed as long as the table is read.
+        bounds: what a message may cost.
+
+    Returns:
+        The records of all messages, and how many each message holds: at least one, a message that cannot be read being one refused
+        record.
+    """
+    job = Job(workdir / "messages", "messages", workdir, bounds, Clock("messages", bounds.seconds))
+    staged = _Staged(job)
+    counts: list[int] = []
+    for payload in payloads:
+        before = staged.position
+        try:
+            if len(payload) > bounds.max_record_bytes:
+                staged.refuse("too_long", f"longer than {bounds.max_record_bytes} bytes", payload[:_SHOWN_BYTES])
+            else:
+                # Counted in full before any is staged: what breaks in the middle of a message is one refused message.
+                for context, record in list(records(decode(payload), spec.records, bounds.max_json_depth)):
+                    staged.add(context, record, _plain)
+        except NoSuchPath:
+            staged.refuse("no_record", f"there is nothing at {spec.records}", payload)
+        except (TooDeep, RecursionError):
+            staged.refuse("too_deep", f"nested deeper than {bounds.max_json_depth}", payload[:_SHOWN_BYTES])
+        except (msgspec.DecodeError, ValueError) as error:
+            staged.refuse("invalid_json", str(error), payload)
+        if staged.position == before:
+            staged.refuse("no_record", "the message holds no record", payload)
+        counts.append(staged.position - before)
+    relation, columns = staged.close()
+    return SourceTable(relation, columns, "json", bad_records=staged.bad.close(), notes=staged.notes), counts
 
 
 def _document(job: Job, encoding: TextEncoding) -> Any:
@@ -208,13 +248,13 @@ class _Staged:
         self._positions: list[int] = []
         self._paths: list[Path] = []
         self._hidden: set[str] = set()
-        self._position = 0
+        self.position = 0
         self.bad = BadRecords(job)
         self.notes: list[str] = []
 
     def add(self, context: Flat, value: Any, make: Any) -> None:
         """Add one record, or refuse it."""
-        self._position += 1
+        self.position += 1
         try:
             flat: Flat = make(value, self._job.bounds.max_json_depth)
         except (TooDeep, RecursionError):
@@ -243,21 +283,21 @@ class _Staged:
             elif len(column) < row:
                 column.extend([None] * (row - len(column)))
             column.append(cell)
-        self._positions.append(self._position)
+        self._positions.append(self.position)
         if len(self._positions) >= _CHUNK_RECORDS:
             self._flush()
 
     def refuse(self, reason: str, detail: str, line: bytes) -> None:
         """Refuse a line that is no record."""
-        self._position += 1
-        self.bad.add(self._position, reason, detail, shown(line.decode("utf-8", "replace").rstrip("\r\n")))
+        self.position += 1
+        self.bad.add(self.position, reason, detail, shown(line.decode("utf-8", "replace").rstrip("\r\n")))
 
     def _refuse_value(self, reason: str, detail: str, value: Any) -> None:
         try:
             original = to_json(value)
         except RecursionError:
             original = ""
-        self.bad.add(self._position, reason, detail, original)
+        self.bad.add(self.position, reason, detail, original)
 
     def _name(self, key: str) -> None:
         if key in self._names:

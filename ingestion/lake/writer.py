@@ -41,7 +41,7 @@ class Provenance:
 
     feed: str
     source: str
-    contract: Contract
+    contract: Contract | None
     landing_id: str
     origin: str
     started_at: dt.datetime
@@ -62,6 +62,16 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """An account, in source records (and values)."""
+
+    received: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    rejected_values: int = 0
+
+
+@dataclass(frozen=True)
 class Staged:
     """One landing about to be committed, in temporary tables of a connection.
 
@@ -70,14 +80,16 @@ class Staged:
         received: how many source records it holds.
         parts: its rows, by contract: one, but for formats whose records also describe assets.
         rejects: `_position, scope, reason, detail, original`.
-        personal: `_position, payload`, what the personal lake holds of the records.
+        personal: `_position, payload`, what the personal lake holds of the records; None when that is nothing.
+        less: what the ledger says already of these records, which are landed again: taken off the new line.
     """
 
     provenance: Provenance
     received: int
     parts: tuple[Part, ...]
     rejects: str = REJECTS
-    personal: str = PERSONAL
+    personal: str | None = None
+    less: Counts = Counts()
 
 
 @dataclass(frozen=True)
@@ -155,8 +167,9 @@ def commit(
         made = staged.provenance
         counts = _account(con, made.feed, made.origin, staged.received, staged.parts, staged.rejects)
         _require_balance(counts)
-        counted.append(counts)
-    if personal is not None:
+        less = {name: getattr(counts, name) - value for name, value in vars(staged.less).items()}
+        counted.append(replace(counts, **less))
+    if personal is not None and any(staged.personal for staged in landings):
         _store_personal(con, personal, landings)
     with advisory_lock(address, COMMIT_LOCK):
         con.execute("BEGIN")
@@ -184,16 +197,21 @@ def _require_balance(counts: Landed) -> None:
         )
 
 
-def count_staged(con: duckdb.DuckDBPyConnection, contract: Contract, feed: str, origin: str, received: int) -> Landed:
+def count_staged(con: duckdb.DuckDBPyConnection, parts: Sequence[Part], rejects: str, feed: str, origin: str, received: int) -> Landed:
     """Account for what is staged without looking at the lake: what a preview can know."""
-    parts = (Part(contract),)
     drop_repeats(con, parts)
-    return _account(con, feed, origin, received, parts, REJECTS)
+    return _account(con, feed, origin, received, parts, rejects)
 
 
 def _positions(parts: Iterable[Part]) -> str:
     """Return a query of the positions that have a row."""
-    return " UNION ALL ".join(f"SELECT _position FROM {part.rows}" for part in parts)
+    return _union(part.rows for part in parts)
+
+
+def _union(tables: Iterable[str]) -> str:
+    return (
+        " UNION ALL ".join(f"SELECT _position FROM {table}" for table in tables) or "SELECT CAST(NULL AS BIGINT) AS _position WHERE false"
+    )
 
 
 def _account(con: duckdb.DuckDBPyConnection, feed: str, origin: str, received: int, parts: Sequence[Part], rejects: str) -> Landed:
@@ -203,7 +221,7 @@ def _account(con: duckdb.DuckDBPyConnection, feed: str, origin: str, received: i
         return int(con.execute(query).fetchall()[0][0])
 
     stored = _positions(parts)
-    removed = " UNION ALL ".join(f"SELECT _position FROM {part.removed}" for part in parts)
+    removed = _union(part.removed for part in parts)
     refused = f"SELECT _position FROM {rejects} WHERE scope = 'record'"
     reasons = dict(con.execute(f"SELECT reason, count(*) FROM {rejects} GROUP BY reason ORDER BY count(*) DESC, reason").fetchall())
     return Landed(
@@ -225,6 +243,8 @@ def _store_personal(con: duckdb.DuckDBPyConnection, address: LakeAddress, landin
     attach(con, address, alias=PERSONAL_ALIAS)
     try:
         for staged in landings:
+            if staged.personal is None:
+                continue
             made = staged.provenance
             con.execute(
                 f"INSERT INTO {PERSONAL_ALIAS}.raw.personal_record SELECT ?, ?, _position, payload, ?, ? FROM {staged.personal} "
@@ -254,7 +274,7 @@ def _insert(con: duckdb.DuckDBPyConnection, staged: Staged, counts: Landed) -> N
         "landing_seq": counts.landing_seq,
         "landing_id": made.landing_id,
         "feed": made.feed,
-        "contract": made.contract.name,
+        "contract": made.contract.name if made.contract else None,
         "origin": made.origin,
         "digest": made.digest,
         "original": made.original,
@@ -274,8 +294,8 @@ def _insert(con: duckdb.DuckDBPyConnection, staged: Staged, counts: Landed) -> N
         "rejected_values": counts.rejected_values,
         "canonical_rows": counts.canonical_rows,
     }
-    event = made.contract.event_time
-    about = next((p.rows for p in staged.parts if p.contract is made.contract), None) if event else None
+    event = made.contract.event_time if made.contract else None
+    about = next((p.rows for p in staged.parts if p.contract is made.contract), None)
     instants = f"min({identifier(event)}), max({identifier(event)}) FROM {about}" if event and about else "NULL, NULL"
     con.execute(
         f"INSERT INTO {ALIAS}.raw.landing ({', '.join(line)}, first_event_at, last_event_at) "

@@ -16,6 +16,9 @@ from orchestration.settings import Settings
 # Whoever changes tables that others may change holds this pool; its limit of one is in the instance's configuration.
 LAKE_WRITER: Final = "lake_writer"
 
+# What equipment sends by itself, on its way to the lake: the asset that feeds of this kind come from.
+STREAM: Final = dg.AssetKey(["stream"])
+
 # Data that grows is partitioned by the UTC day on which it was received: a partition is what landed that day, and building
 # it again touches the days of the events that it brought. 2024: no instance is older than the platform.
 RECEIVED_ON: Final = dg.DailyPartitionsDefinition(start_date="2024-01-01", end_offset=1)

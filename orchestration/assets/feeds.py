@@ -11,9 +11,9 @@ from typing import Final
 import dagster as dg
 
 from ingestion.contracts.canonical import CONTRACTS
-from ingestion.feeds.model import Feed, FileConnector
+from ingestion.feeds.model import Feed, FileConnector, StreamConnector
 from orchestration import ingest
-from orchestration.assets.common import RECEIVED_ON, RETRY, Instance, feed_key, key_part
+from orchestration.assets.common import RECEIVED_ON, RETRY, STREAM, Instance, feed_key, key_part
 from quality import landings
 
 _BALANCE: Final = "received_is_accounted_for"
@@ -22,7 +22,7 @@ _REJECTS: Final = "few_records_are_rejected"
 
 def pulls(feed: Feed) -> bool:
     """Whether a feed says where it is to be pulled from."""
-    return not (isinstance(feed.connector, FileConnector) and feed.connector.path is None)
+    return not (isinstance(feed.connector, StreamConnector) or (isinstance(feed.connector, FileConnector) and feed.connector.path is None))
 
 
 def feed_assets(feeds: Iterable[Feed]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
@@ -97,6 +97,7 @@ def feed_schedules(feeds: Iterable[Feed]) -> list[dg.ScheduleDefinition]:
 def _spec(feed: Feed) -> dg.AssetSpec:
     return dg.AssetSpec(
         feed_key(feed.feed),
+        deps=[STREAM] if isinstance(feed.connector, StreamConnector) else None,
         description=feed.description or feed.title,
         group_name=f"feeds_{key_part(feed.domain.lower())}",
         owners=[f"team:{_team(feed.owner.name)}"],

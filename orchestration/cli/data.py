@@ -31,10 +31,15 @@ FORCED: Final = (
     "ones count as duplicates. Rows under a property or a key that the contract no longer makes stay."
 )
 
+CANONICAL: Final = (
+    "The files are Parquet with the columns of the canonical contract (docs/architecture.md), in the lake's units: the history of another "
+    "platform, or of another instance. The feed's mapping does not apply."
+)
+
 # What each contract becomes, in the order in which people look: the first table that is published is the one to query.
 TABLES_OF: Final = {
     "asset": ("core.asset",),
-    "observation": ("core.observation_hourly",),
+    "observation": ("core.observation_hourly", "core.state_daily"),
     "report": ("core.report", "indicators.intervention_time_case"),
     "intervention": ("core.intervention", "indicators.intervention_time_case"),
     "energy_reading": ("core.energy_daily", "indicators.energy_overconsumption_daily"),
@@ -73,6 +78,7 @@ def ingest(
     paths: Annotated[list[str] | None, typer.Argument(help="Files, folders or globs; the contract's own source by default.")] = None,
     *,
     force: Annotated[bool, typer.Option("--force", help=FORCED)] = False,
+    canonical: Annotated[bool, typer.Option("--canonical", help=CANONICAL)] = False,
     as_json: Json = False,
 ) -> None:
     """Land files of a feed. Exit code 1 when a file was refused."""
@@ -81,7 +87,7 @@ def ingest(
 
     with _instance(create=True) as settings:
         contract = ingesting.kept_contract(settings, feed)
-        report = ingesting.ingest(settings, contract, paths or [], force=force, progress=common.say)
+        report = ingesting.ingest(settings, contract, paths or [], force=force, canonical=canonical, progress=common.say)
         if report.landed and Control.of(settings) is not None:
             today = dt.datetime.now(dt.UTC).date().isoformat()
             untold = dagster_pages.tell_landing(settings, dagster_pages.feed_key_path(contract.feed), today, report.totals())

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+from ingestion.stream.names import PARTITIONS
 from orchestration.settings import Settings
 
 LOCATION_NAME: Final = "vigie"
@@ -18,7 +19,7 @@ LOCATION_NAME: Final = "vigie"
 _KEPT_TICKS_DAYS: Final = 90
 _KEPT_SKIPPED_TICKS_DAYS: Final = 3
 # Each run is a process of its own that may run DuckDB on every core; more at once only take turns.
-_CONCURRENT_RUNS: Final = 4
+_CONCURRENT_RUNS: Final = 4 + PARTITIONS  # the readers of the stream live long, and must not keep a build waiting
 # A run that has not started after this waits for nothing: a start takes ten seconds on a loaded machine.
 _START_TIMEOUT_S: Final = 300
 # A run whose process was killed keeps its place in a pool, and everybody waits for it: Dagster frees such places only when

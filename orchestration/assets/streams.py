@@ -1,0 +1,137 @@
+"""The stream, from the broker to the lake: one asset, partitioned like the stream, and what starts its runs.
+
+Here: what Dagster knows of it. Not here: reading a partition (`ingestion.stream`).
+
+One run reads one partition at a time (the partition's lock in PostgreSQL says so, whoever started it), many partitions at once. A run
+lands what comes each minute and goes on until its partition has been quiet for a while: starting a process each minute would cost
+five seconds of a core for each.
+"""
+
+import asyncio
+import datetime as dt
+from collections.abc import Mapping
+from typing import Final
+
+import dagster as dg
+
+from ingestion.feeds.model import Feed
+from ingestion.feeds.registry import valid_feeds
+from ingestion.lake.session import EngineLimits
+from ingestion.lake.writer import Landed
+from ingestion.stream import broker
+from ingestion.stream.landing import DEFAULT_LIMITS
+from ingestion.stream.names import PARTITIONS
+from ingestion.stream.partition import Pace, partitions_being_read, read_partition
+from orchestration.assets.common import RECEIVED_ON, STREAM, Instance, feed_key
+from orchestration.settings import Settings
+
+STREAM_JOB: Final = "stream"
+STREAM_PARTITIONS: Final = dg.StaticPartitionsDefinition([str(p) for p in range(PARTITIONS)])
+_CADENCE: Final = "* * * * *"
+# A run that has been asked for takes its partition's lock within this: it waits for its turn, then imports for ten seconds on a
+# loaded machine. After it, a run without a lock is dead.
+_STARTS_WITHIN: Final = dt.timedelta(minutes=3)
+_UNFINISHED: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def stream_asset() -> dg.AssetsDefinition:
+    """Return the asset that lands what equipment sends."""
+
+    @dg.asset(
+        key=STREAM,
+        group_name="stream",
+        kinds={"nats", "ducklake"},
+        owners=["team:platform"],
+        partitions_def=STREAM_PARTITIONS,
+        description="Messages que les équipements envoient d’eux-mêmes : lus dans le courtier, rangés une fois et une seule dans le lac.",
+    )
+    def stream(context: dg.AssetExecutionContext, instance: Instance) -> dg.MaterializeResult[None]:
+        settings = instance.settings
+
+        def tell(one: Landed) -> None:
+            counts = {n: getattr(one, n) for n in ("received", "stored", "duplicate", "rejected", "rejected_values")}
+            today = dt.datetime.now(dt.UTC).date().isoformat()
+            if RECEIVED_ON.has_partition_key(today):
+                context.log_event(dg.AssetMaterialization(feed_key(one.feed), partition=today, metadata=counts))
+
+        report = read_partition(
+            settings.broker,
+            settings.lake,
+            settings.personal_lake,
+            lambda: contracts(settings),
+            int(context.partition_key),
+            pace=Pace(),
+            limits=engine_limits(settings),
+            landed=tell,
+        )
+        return dg.MaterializeResult(
+            metadata={
+                "messages": report.messages,
+                "landings": report.landings,
+                "another_run_reads_it": report.is_busy,
+                "feeds": report.feeds,
+            }
+        )
+
+    return stream
+
+
+def contracts(settings: Settings) -> Mapping[str, Feed]:
+    """Return the contracts in force, by name, read anew: one that was mended is used at the next landing."""
+    return {feed.feed: feed for feed in valid_feeds(settings.feeds_path)}
+
+
+def engine_limits(settings: Settings) -> EngineLimits:
+    """Return what one partition's process may use."""
+    return EngineLimits(DEFAULT_LIMITS.memory_limit, DEFAULT_LIMITS.threads, settings.temporary_path)
+
+
+def stream_job() -> dg.UnresolvedAssetJobDefinition:
+    """Return the job that reads one partition."""
+    return dg.define_asset_job(STREAM_JOB, selection=dg.AssetSelection.assets(STREAM), description="Lit une partition du courtier.")
+
+
+def stream_schedule() -> dg.ScheduleDefinition:
+    """Return the schedule that looks each minute which partitions hold messages that nobody reads."""
+
+    @dg.schedule(job_name=STREAM_JOB, name="read_the_stream", cron_schedule=_CADENCE, default_status=dg.DefaultScheduleStatus.RUNNING)
+    def each_minute(context: dg.ScheduleEvaluationContext, instance: Instance) -> list[dg.RunRequest] | dg.SkipReason:
+        settings = instance.settings
+        waiting = partitions_with_messages(settings)
+        if not waiting:
+            return dg.SkipReason("nothing waits in the stream")
+        unread = sorted(waiting - partitions_being_read(settings.lake) - _starting(context.instance))
+        if not unread:
+            return dg.SkipReason("a run reads each partition that holds messages")
+        return [dg.RunRequest(partition_key=str(p)) for p in unread]
+
+    return each_minute
+
+
+def partitions_with_messages(settings: Settings) -> set[int]:
+    """Return the partitions in which something waits.
+
+    Raises:
+        VigieError: the broker does not answer.
+    """
+
+    async def look() -> set[int]:
+        nc = await broker.connect(settings.broker, name="schedule", reconnects=False)
+        try:
+            return {lag.partition for lag in await broker.lag(nc) if lag.pending or lag.unacknowledged}
+        finally:
+            await nc.close()
+
+    return asyncio.run(look())
+
+
+def _starting(instance: dg.DagsterInstance) -> set[int]:
+    """Return the partitions for which a run was asked and has not had the time to take the lock."""
+    since = dt.datetime.now(dt.UTC) - _STARTS_WITHIN
+    runs = instance.get_runs(dg.RunsFilter(job_name=STREAM_JOB, statuses=_UNFINISHED, created_after=since))
+    return {int(run.tags["dagster/partition"]) for run in runs if "dagster/partition" in run.tags}
