@@ -62,7 +62,7 @@ def test_two_shapes_of_an_example_agree_where_it_says_the_same(folder: Path) -> 
     pairs = _pairs(folder)
     same = [path for path, other in pairs if _said(path) == _said(other)]
     assert (len(same), len(pairs)) == (39, 65)
-    for model in ("StreetlightModel", "StreetlightControlCabinet", "TechnicalCabinetDevice", "WasteContainer"):
+    for model in ("StreetlightModel", "StreetlightControlCabinet", "FleetVehicle", "WasteContainer"):
         assert [path.name for path in same if path.parent.name == model], model
 
 
