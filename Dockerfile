@@ -28,7 +28,9 @@ RUN pip install --no-deps --no-build-isolation --editable .
 ENV VIGIE_EXTENSION_DIRECTORY=/opt/vigie/extensions
 RUN python -c "from pathlib import Path; from ingestion.lake.session import install_extensions; install_extensions(Path('/opt/vigie/extensions'))"
 
-RUN useradd --system --uid 10001 --home-dir /var/lib/vigie --create-home vigie
+# The broker's configuration is a volume of its own, shared with the broker: it takes this folder's owner.
+RUN useradd --system --uid 10001 --home-dir /var/lib/vigie --create-home vigie \
+    && install --directory --owner vigie --mode 700 /var/lib/vigie/nats
 USER vigie
 VOLUME /var/lib/vigie
 

@@ -26,7 +26,7 @@ import psycopg
 
 from ingestion.errors import VigieError
 from orchestration import secrets as instance_secrets
-from orchestration.services import databases, ports, postgres, postgres_cluster, processes
+from orchestration.services import databases, nats_log, ports, postgres, postgres_cluster, processes
 from orchestration.settings import INSTANCE_FILE, LOCAL_PORTS, Settings
 
 _GB: Final = 1024**3
@@ -40,6 +40,8 @@ _PYTHON: Final = (3, 11)
 _EXTENSIONS: Final = ("ducklake", "postgres_scanner", "httpfs", "spatial")
 # When this version was made: a clock before it is wrong.
 _MADE_ON: Final = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+# What a device did wrong longer ago was corrected, or does it still.
+_RECENT: Final = dt.timedelta(days=1)
 # Between two machines that keep time; past this, instants received look as if they came from the future.
 _CLOCK_TOLERANCE_S: Final = 60
 
@@ -94,6 +96,7 @@ def _instance(settings: Settings) -> Iterator[Finding]:
         yield Finding("PostgreSQL", False, why, remedy)
         return
     yield Finding("PostgreSQL", True, f"answers at {settings.postgres_host}:{settings.postgres_port}")
+    yield from _publications(settings)
     yield _database_clock(settings)
     yield _lake(settings)
 
@@ -239,6 +242,23 @@ def _lake(settings: Settings) -> Finding:
     wrong = [name for name, totals in feeds.items() if not totals.balances]
     found = f"{len(feeds)} feeds" + (f"; records unaccounted for: {', '.join(wrong)}" if wrong else "")
     return _finding("lake", not wrong, found, "report it with the output of vigie status --json")
+
+
+def _publications(settings: Settings) -> Iterator[Finding]:
+    """What equipment sent and the broker does not let in: MQTT 3.1.1 has no word for it, so that a device takes it for stored."""
+    log = settings.logs_path / "nats.log"
+    if settings.profile == "local" and log.exists():
+        refused, refused_users = nats_log.refusals(log, since=dt.datetime.now(dt.UTC) - _RECENT)
+        worst = ", ".join(f"{client} to {topic} ({count} times)" for (client, topic), count in refused.most_common(3))
+        remedy = "correct the device's topic, or the contract's topics (vigie feeds access FEED): what it sends is lost"
+        yield _finding(
+            "publications", not refused, f"refused in the last day: {worst}" if refused else "none refused in the last day", remedy
+        )
+        if refused_users:
+            users = ", ".join(f"{user} ({count} times)" for user, count in refused_users.most_common(3))
+            yield Finding(
+                "users of the broker", False, f"refused: {users}", "give the device the feed's user and password: vigie feeds access FEED"
+            )
 
 
 def _existing(path: Path) -> Path:

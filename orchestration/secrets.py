@@ -12,7 +12,8 @@ import secrets as entropy
 import stat
 import tempfile
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ FILE_NAME: Final = "secrets.toml"
 ENVIRONMENT_PREFIX: Final = "VIGIE_SECRET_"
 
 # What the local profile generates. A name that joins later is added to an existing file, which is otherwise kept.
-GENERATED: Final = ("postgres_password", "postgres_reader_password")
+GENERATED: Final = ("postgres_password", "postgres_reader_password", "nats_password")
 
 # 32 bytes: 256 bits, past any guessing; URL-safe, so that a password needs no quoting in an address.
 _PASSWORD_BYTES: Final = 32
@@ -32,7 +33,8 @@ _NAME: Final = re.compile(r"^[A-Z][A-Z0-9_]*$")
 
 _HEADER: Final = """\
 # Secrets of this instance. Only its owner may read this file. Keep a copy with the backups: the databases need it.
-# [instance] is generated. Under [feeds], write the secrets that feed contracts name, for instance GRC_TOKEN = "…".
+# [instance] is generated, and so is [streams], the password of each feed that sends by itself (remove a line for a new
+# password). Under [feeds], write the secrets that feed contracts name, for instance GRC_TOKEN = "…".
 
 [instance]
 {instance}
@@ -49,11 +51,13 @@ class Secrets:
         home: the instance's home.
         instance: generated secrets of the embedded servers, by name; empty in the server profile.
         feeds: secrets of the file's `[feeds]` table, by name.
+        streams: passwords of the feeds that send by themselves (MQTT, HTTP), by feed.
     """
 
     home: Path
     instance: dict[str, SecretStr]
     feeds: dict[str, SecretStr]
+    streams: dict[str, SecretStr] = field(default_factory=dict)
 
     def get(self, name: str) -> SecretStr:
         """Return the secret a feed contract names: from the environment first, then from the secrets file.
@@ -85,7 +89,7 @@ def load(home: Path) -> Secrets:
         return Secrets(home, {}, {})
     check_mode(path)
     document = _parse(path)
-    return Secrets(home, _table(path, document, "instance"), _table(path, document, "feeds"))
+    return Secrets(home, *(_table(path, document, name) for name in ("instance", "feeds", "streams")))
 
 
 def ensure(home: Path) -> Secrets:
@@ -115,6 +119,22 @@ def ensure(home: Path) -> Secrets:
     return found
 
 
+def ensure_streams(home: Path, feeds: Iterable[str]) -> dict[str, SecretStr]:
+    """Return the password of each of these feeds, generated where there is none yet. The caller holds the home's set-up lock.
+
+    Raises:
+        VigieError: the file can be read by others, or is not what it should be.
+    """
+    path, wanted = home / FILE_NAME, list(feeds)
+    found = load(home).streams
+    if missing := [name for name in wanted if name not in found]:
+        if not path.exists():  # the server profile: the other secrets are in the environment
+            _draft(home, "# Passwords of the feeds that send by themselves. Only its owner may read this file.\n").replace(path)
+        _add(path, missing, table="streams")
+        found = load(home).streams
+    return {name: found[name] for name in wanted}
+
+
 def check_mode(path: Path) -> None:
     """Refuse a secrets file that others can read.
 
@@ -126,10 +146,13 @@ def check_mode(path: Path) -> None:
         raise VigieError(f"{path} can be read by others (mode {mode:o})", remedy=f"chmod 600 {path}, then change the secrets it held")
 
 
-def _add(path: Path, names: list[str]) -> None:
+def _add(path: Path, names: list[str], *, table: str = "instance") -> None:
     text = path.read_text(encoding="utf-8")
     lines = "".join(f"{_generated_line(name)}\n" for name in names)
-    header = re.search(r"(?m)^\[instance\][^\n]*\n", text)
+    header = re.search(rf"(?m)^\[{table}\][^\n]*\n", text)
+    if header is None and table != "instance":
+        _draft(path.parent, f"{text.rstrip()}\n\n[{table}]\n{lines}".lstrip()).replace(path)
+        return
     if header is None:
         raise VigieError(f"{path} has no [instance] table", remedy="restore the file from a backup: the databases need its passwords")
     _draft(path.parent, text[: header.end()] + lines + text[header.end() :]).replace(path)
@@ -155,7 +178,7 @@ def _parse(path: Path) -> dict[str, object]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         # The parser's message gives a line and a column, never the text that stands there.
         raise VigieError(f"{path} is not valid TOML: {error}", remedy="mend the line, or restore the file from a backup") from None
-    unknown = sorted(set(document) - {"instance", "feeds"})
+    unknown = sorted(set(document) - {"instance", "feeds", "streams"})
     if unknown:
         raise VigieError(f"{path}: unknown table or key {unknown[0]!r}", remedy="secrets of feeds go under [feeds]")
     return document

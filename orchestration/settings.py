@@ -15,13 +15,14 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Final, Literal, Self, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingestion.errors import VigieError, WrongUse
 from ingestion.lake.address import LakeAddress, S3Access
+from ingestion.stream.names import PLATFORM_USER, Broker
 from orchestration import secrets as instance_secrets
 from orchestration.services import locks, ports
 
@@ -48,9 +49,12 @@ OTHER_VARIABLES: Final = {
 
 # What an operator of a local instance may fix, in `instance.toml` or in the environment.
 CONFIGURABLE_LOCALLY: Final = frozenset(
-    {"postgres_port", "code_server_port", "webserver_port", "extension_directory", "duckdb_memory_limit", "duckdb_threads"}
+    {
+        *("postgres_port", "nats_port", "mqtt_port", "nats_monitor_port", "intake_port", "code_server_port", "webserver_port"),
+        *("extension_directory", "duckdb_memory_limit", "duckdb_threads", "stream_sync"),
+    }
 )
-LOCAL_PORTS: Final = ("postgres", "code_server", "webserver")
+LOCAL_PORTS: Final = ("postgres", "nats", "mqtt", "nats_monitor", "intake", "code_server", "webserver")
 S3_FIELDS: Final = ("s3_endpoint", "s3_access_key", "s3_secret_key", "s3_region", "s3_use_tls")
 
 _LAST_PORT: Final = 65_535
@@ -76,8 +80,14 @@ class Settings(BaseSettings):
         s3_secret_key: its secret key.
         s3_region: its region.
         s3_use_tls: whether it is reached over TLS.
-        nats_url: `nats://host:port` of the stream server; server profile only, until the local profile embeds one.
-        nats_password: its password.
+        nats_url: `nats://host:port` of the broker; in the local profile made of `nats_port`.
+        nats_password: the platform's password there.
+        nats_port: the port the local profile's broker listens on.
+        mqtt_port: the port equipment finds the broker on (MQTT 3.1.1).
+        nats_monitor_port: the broker's monitoring port; it has no accounts, and is the platform's alone.
+        stream_sync: how often the broker forces what it stored to the disk: `always`, or what a power cut may cost (`1s`).
+        intake_host: interface the HTTP intake listens on.
+        intake_port: its port.
         code_server_host: where Dagster's web server and daemon find the code server.
         code_server_port: its port.
         webserver_host: interface Dagster's web server listens on.
@@ -106,8 +116,15 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = None
     s3_region: str | None = None
     s3_use_tls: bool | None = None
-    nats_url: str | None = None
-    nats_password: SecretStr | None = None
+    nats_url: str = Field(pattern=r"^(nats|tls)://[^/@\s]+:[0-9]+$")
+    nats_password: SecretStr
+    nats_port: int | None = Field(default=None, ge=1, le=_LAST_PORT)
+    mqtt_port: int = Port
+    nats_monitor_port: int = Port
+    # Measured: a third of the rate of `1s`, and still 60 times what 34,000 lights send. An acknowledgement means stored.
+    stream_sync: str = Field(default="always", pattern=r"^(always|[1-9][0-9]*(ms|s|m))$")
+    intake_host: str
+    intake_port: int = Port
     code_server_host: str
     code_server_port: int = Port
     webserver_host: str
@@ -127,13 +144,6 @@ class Settings(BaseSettings):
         on_s3 = any(str(info.data.get(name, "")).startswith("s3://") for name in ("lake_path", "personal_lake_path"))
         if value is None and on_s3:
             raise ValueError("required, because a lake is on S3")
-        return value
-
-    @field_validator("nats_url", "nats_password")
-    @classmethod
-    def _given_to_servers(cls, value: object, info: ValidationInfo) -> object:
-        if value is None and info.data.get("profile") == "server":
-            raise ValueError("required")
         return value
 
     @field_validator("personal_lake_path")
@@ -194,6 +204,26 @@ class Settings(BaseSettings):
         return self._lake(PERSONAL_DATABASE, self.personal_lake_path, self.postgres_user, self.postgres_password)
 
     @property
+    def broker(self) -> Broker:
+        """The broker, as the platform's user."""
+        return Broker(self.nats_url, PLATFORM_USER, self.nats_password.get_secret_value())
+
+    @property
+    def broker_host(self) -> str:
+        """Host of the broker: of its MQTT port and its monitoring too."""
+        return urlsplit(self.nats_url).hostname or ports.LOOPBACK
+
+    @property
+    def broker_path(self) -> Path:
+        """Folder of the broker's configuration and, in the local profile, of its streams."""
+        return self.home / "nats"
+
+    @property
+    def intake_url(self) -> str:
+        """Where systems on this machine find the HTTP intake."""
+        return f"http://{_reachable(self.intake_host)}:{self.intake_port}"
+
+    @property
     def dagster_url(self) -> SecretStr:
         """Address of Dagster's storage."""
         return SecretStr(self.database_url(DAGSTER_DATABASE))
@@ -251,8 +281,7 @@ class Settings(BaseSettings):
     @property
     def webserver_url(self) -> str:
         """Where a browser finds Dagster on this machine."""
-        host = ports.LOOPBACK if self.webserver_host == "0.0.0.0" else self.webserver_host  # noqa: S104 - compared, not bound
-        return f"http://{host}:{self.webserver_port}"
+        return f"http://{_reachable(self.webserver_host)}:{self.webserver_port}"
 
     def database_url(self, database: str) -> str:
         """Return the owner's address of a database. It holds the password: never print it."""
@@ -298,6 +327,10 @@ class Settings(BaseSettings):
         )
 
 
+def _reachable(host: str) -> str:
+    return ports.LOOPBACK if host == "0.0.0.0" else host  # noqa: S104 - compared, not bound
+
+
 def find_home(home: Path | None) -> Path:
     """Return the home to use: the one given, else `VIGIE_HOME`, else `./.vigie`; absolute, without symbolic links."""
     return Path(home or os.environ.get("VIGIE_HOME") or DEFAULT_HOME).expanduser().resolve()
@@ -326,7 +359,7 @@ def create_local(home: Path | None = None) -> Settings:
             _local_values(home, _instance_document(home))
             for folder in ("logs", "lake", "declared", "feeds", "dagster", "dbt", "tmp"):
                 (home / folder).mkdir(exist_ok=True)
-            for folder in ("personal", "originals"):  # both hold personal data: for the instance's own user
+            for folder in ("personal", "originals", "nats"):  # they hold personal data: for the instance's own user
                 (home / folder).mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
         raise VigieError(f"{home} cannot be set up: {error.strerror}", remedy="choose a folder you can write with --home") from error
@@ -340,7 +373,7 @@ def variable(field: str) -> str:
 
 def server_variables() -> dict[str, bool]:
     """Return the variables of the server profile: name to whether it must be given (with the lake on S3)."""
-    needed = {*S3_FIELDS, "nats_url", "nats_password"}
+    needed = set(S3_FIELDS)
     optional = {"extension_directory"}
     return {
         variable(name): (field.is_required() or name in needed) and name not in optional for name, field in Settings.model_fields.items()
@@ -349,7 +382,7 @@ def server_variables() -> dict[str, bool]:
 
 _INSTANCE_HEADER = """\
 # What this folder is: the home of a Vigie instance. Optional keys, each on its own line, are:
-#   webserver_port, code_server_port, postgres_port   fixed ports instead of free ones
+#   webserver_port, mqtt_port, intake_port…   fixed ports instead of free ones (docs/runbook.md names them all)
 #   duckdb_memory_limit = "4GB", duckdb_threads = 2   bounds of each DuckDB process
 profile = "local"
 """
@@ -378,6 +411,9 @@ def _local_values(home: Path, document: dict[str, Any]) -> dict[str, Any]:
         "profile": "local",
         "home": home,
         "postgres_host": ports.LOOPBACK,
+        "nats_url": f"nats://{ports.LOOPBACK}:{chosen['nats']}",
+        "nats_password": found["nats_password"],
+        "intake_host": ports.LOOPBACK,
         "postgres_user": OWNER_ROLE,
         "postgres_password": found["postgres_password"],
         "postgres_reader_password": found["postgres_reader_password"],
@@ -389,6 +425,7 @@ def _local_values(home: Path, document: dict[str, Any]) -> dict[str, Any]:
         "extension_directory": given["extension_directory"] or home / "extensions",
         "duckdb_memory_limit": given["duckdb_memory_limit"],
         "duckdb_threads": given["duckdb_threads"],
+        **({"stream_sync": given["stream_sync"]} if given["stream_sync"] else {}),
         **{f"{name}_port": port for name, port in chosen.items()},
     }
 

@@ -23,7 +23,7 @@ from ingestion.stream import broker as streams
 from ingestion.stream.names import PLATFORM_USER, Broker
 from orchestration.services import ports
 from orchestration.services.declared import script
-from orchestration.services.nats_server import Listens, StreamUser, configuration
+from orchestration.services.nats_config import Listens, StreamUser, configuration
 
 _START_TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.01

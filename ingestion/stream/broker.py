@@ -1,7 +1,7 @@
 """The broker's streams and durables: connecting, making sure that they stand, how far the readers are behind.
 
 Here: what is asked of JetStream, idempotently. Not here: names (`names`), the broker's process and configuration
-(`orchestration.services.nats_server`), pulling and landing.
+(`orchestration.services`), pulling and landing.
 """
 
 from __future__ import annotations
@@ -59,6 +59,21 @@ class Lag:
     pending: int
     unacknowledged: int
     oldest_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class StreamSize:
+    """What a stream holds, and may hold, in bytes; it refuses when it is full."""
+
+    stream: str
+    stored_bytes: int
+    max_bytes: int
+
+    @property
+    def share(self) -> float:
+        """How full it is: 1 when it refuses a message of a kilobyte."""
+        room = 1024
+        return (self.stored_bytes + room) / self.max_bytes if self.max_bytes > 0 else 0.0
 
 
 async def connect(broker: Broker, *, name: str = "vigie", reconnects: bool = True) -> Client:
@@ -180,6 +195,37 @@ async def lag(nc: Client, *, consumers: Sequence[str] = ("lake",)) -> list[Lag]:
     except (OSError, NatsError) as error:
         raise _refused(error) from None
     return found
+
+
+async def sizes(nc: Client) -> list[StreamSize]:
+    """Return how full both streams are.
+
+    Raises:
+        VigieError: JetStream or a stream is not there.
+    """
+    js = nc.jetstream(timeout=REQUEST_TIMEOUT_S)
+    try:
+        infos = [await js.stream_info(stream) for stream in STREAMS]
+    except (OSError, NatsError) as error:
+        raise _refused(error) from None
+    return [StreamSize(stream, info.state.bytes, info.config.max_bytes or 0) for stream, info in zip(STREAMS, infos, strict=True)]
+
+
+def look(broker: Broker, *, consumers: Sequence[str] = ("lake",)) -> tuple[list[Lag], list[StreamSize]]:
+    """Return `lag` and `sizes` on a connection of its own, for callers that do not await.
+
+    Raises:
+        VigieError: the broker, JetStream, a stream or a durable is not there.
+    """
+
+    async def main() -> tuple[list[Lag], list[StreamSize]]:
+        nc = await connect(broker, name="vigie-status", reconnects=False)
+        try:
+            return await lag(nc, consumers=consumers), await sizes(nc)
+        finally:
+            await nc.close()
+
+    return asyncio.run(main())
 
 
 async def _stored_at(js: JetStreamContext, stream: str, partition: int, first_seq: int) -> dt.datetime | None:

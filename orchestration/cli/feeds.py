@@ -17,12 +17,16 @@ import typer
 
 from ingestion.errors import BadFile, VigieError, WrongUse
 from orchestration.cli import common
+from orchestration.cli.feeds_access import access_command
+from orchestration.cli.feeds_replay import replay_command
 
 if TYPE_CHECKING:
     from ingestion.feeds.model import Feed, Territory
     from ingestion.landing import Preview
 
 app: Final = typer.Typer(no_args_is_help=True)
+app.command("access")(access_command)
+app.command("replay")(replay_command)
 
 # A cell of the preview: enough to recognise a value, short enough for a terminal.
 _CELL: Final = 96

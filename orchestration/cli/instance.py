@@ -19,13 +19,14 @@ import typer
 from ingestion.errors import VigieError, WrongUse
 from orchestration.cli import common
 from orchestration.cli.common import Json
-from orchestration.services import control, declared, supervisor
+from orchestration.services import control, declared, nats_server, supervisor
 from orchestration.services import status as instance_status
 from orchestration.services.supervisor import ServiceStatus, Started
 from orchestration.settings import Settings, create_local, find_home
 
 if TYPE_CHECKING:
     from ingestion.lake.ledger import FeedTotals
+    from ingestion.stream.broker import Lag
 
 
 def up(
@@ -43,6 +44,7 @@ def up(
     try:
         if started.process is None:
             common.say("this instance runs already")
+            nats_server.refresh(started.settings)  # contracts may have changed
         _print_services(supervisor.status(started.settings))
         print(f"Home {started.settings.home}, logs in {started.settings.logs_path}", flush=True)
         if started.process is not None and not detach:
@@ -70,6 +72,9 @@ def status(*, as_json: Json = False) -> None:
         if found.feeds:
             columns = ("Feed", "Received", "Stored", "Duplicate", "Rejected", "Last landing (UTC)")
             common.print_table(columns, (_feed_row(name, totals) for name, totals in found.feeds.items()))
+        if found.streams:
+            columns = ("Stream", "Read by", "Partition", "Waiting", "Unacknowledged", "Oldest (UTC)")
+            common.print_table(columns, (_lag_row(lag) for lag in found.streams))
         for problem in found.problems:
             common.say(f"problem: {problem}")
     if not found.is_healthy:
@@ -150,6 +155,11 @@ def _print_services(services: Iterable[ServiceStatus]) -> None:
         if service.detail and service.state != "healthy":
             common.say(f"{service.title} is {service.state}: {service.detail}")
             common.say(f"  → vigie logs {service.name}")
+
+
+def _lag_row(lag: Lag) -> tuple[object, ...]:
+    oldest = f"{lag.oldest_at:%Y-%m-%d %H:%M:%S}" if lag.oldest_at else None
+    return (lag.stream, lag.consumer, str(lag.partition), lag.pending, lag.unacknowledged, oldest)
 
 
 def _feed_row(name: str, totals: FeedTotals) -> tuple[object, ...]:

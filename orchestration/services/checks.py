@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import psycopg
 
-from orchestration.services import databases
+from orchestration.services import databases, nats_server
 from orchestration.settings import Settings
 
 # Everything checked is on this machine or beside it; a healthy answer takes milliseconds, on a loaded machine a second.
@@ -78,6 +78,18 @@ class PostgresCheck:
         del started_at
         found, why = databases.answer(self.settings)
         return None if found == "yes" else why
+
+
+@dataclass(frozen=True)
+class BrokerCheck:
+    """The broker lets clients in, and its streams can store."""
+
+    settings: Settings
+
+    def __call__(self, started_at: dt.datetime) -> str | None:
+        """Return `None` when the broker says that it is well."""
+        del started_at
+        return nats_server.health(self.settings)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from orchestration.services import dagster_config, postgres_cluster
-from orchestration.services.checks import Check, DaemonCheck, HttpCheck, PostgresCheck, TcpCheck
+from orchestration.services import dagster_config, nats_server, postgres_cluster
+from orchestration.services.checks import BrokerCheck, Check, DaemonCheck, HttpCheck, PostgresCheck, TcpCheck
 from orchestration.settings import Settings
 
 DEFINITIONS: Final = "orchestration.definitions"
@@ -69,8 +69,9 @@ def services(settings: Settings, *, definitions: str = DEFINITIONS) -> tuple[Ser
         settings: the instance.
         definitions: the module whose Dagster definitions the code server serves.
     """
-    listed = () if settings.profile == "server" else (_postgres(settings),)
-    return (*listed, *_dagster(settings, definitions, needs=tuple(service.name for service in listed)))
+    if settings.profile == "server":
+        return (_intake(settings, needs=()), *_dagster(settings, definitions, needs=()))
+    return (_postgres(settings), _nats(settings), _intake(settings, needs=("nats",)), *_dagster(settings, definitions, needs=("postgres",)))
 
 
 def _postgres(settings: Settings) -> Service:
@@ -85,6 +86,33 @@ def _postgres(settings: Settings) -> Service:
         stop_signal=signal.SIGINT,  # "fast": ends sessions, writes a checkpoint
         stop_timeout_s=30,
         stops_as_group=False,  # its children obey it alone
+    )
+
+
+def _nats(settings: Settings) -> Service:
+    return Service(
+        name="nats",
+        title="Broker (NATS, MQTT)",
+        command=(script("nats-server"), "--config", str(nats_server.configuration_file(settings))),
+        check=BrokerCheck(settings),
+        # Ready in a tenth of a second; it reads streams of several GB again after a kill.
+        start_timeout_s=120.0,
+        port=settings.nats_port,
+        url=f"mqtt://{settings.broker_host}:{settings.mqtt_port}",
+        stop_timeout_s=30,
+    )
+
+
+def _intake(settings: Settings, needs: tuple[str, ...]) -> Service:
+    return Service(
+        name="intake",
+        title="HTTP intake",
+        command=(sys.executable, "-m", "orchestration.intake"),
+        check=HttpCheck(settings.intake_host, settings.intake_port, "/health"),
+        start_timeout_s=60.0,
+        needs=needs,
+        port=settings.intake_port,
+        url=settings.intake_url,
     )
 
 

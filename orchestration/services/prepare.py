@@ -1,4 +1,4 @@
-"""What must exist before the services of an instance start: folders, databases, roles, both lakes, Dagster's files.
+"""What must exist before the services of an instance start: folders, databases, lakes, configuration of Dagster and the broker.
 
 Here: calling those that make each, in order. Repeatable. `vigie up` does it; in containers it is a command of its own:
 `python -m orchestration.services.prepare`.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from ingestion.errors import VigieError
-from orchestration.services import dagster_config, databases
+from orchestration.services import dagster_config, databases, nats_server
 from orchestration.settings import Settings
 
 
@@ -35,6 +35,8 @@ def prepare(settings: Settings) -> None:
     tables.create_lake(settings.lake)
     tables.create_personal_lake(settings.personal_lake)
     dagster_config.write(settings)
+    # For a broker that starts after this; the intake tells one that runs already.
+    nats_server.refresh(settings, reload=False)
 
 
 if __name__ == "__main__":

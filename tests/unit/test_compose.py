@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from orchestration.services import declared
+from orchestration.services import declared, nats_server
 from orchestration.settings import Settings, server_variables, variable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,10 +162,28 @@ def test_dependencies_configurations_and_volumes_exist() -> None:
             if how["condition"] == "service_healthy":
                 assert "healthcheck" in SERVICES[other]
         assert {volume.split(":")[0] for volume in service.get("volumes", [])} <= set(COMPOSE["volumes"])
-        assert {one["source"] for one in service.get("configs", [])} <= set(COMPOSE["configs"])
 
 
-def test_dagsters_page_is_not_open_to_the_network() -> None:
+def test_the_broker_is_the_embedded_one() -> None:
+    embedded = subprocess.run([declared.script("nats-server"), "--version"], capture_output=True, text=True, check=True).stdout
+    assert SERVICES["nats"]["image"] == f"nats:{embedded.strip().rpartition('v')[2]}-alpine"
+
+
+def test_the_broker_reads_what_prepare_writes(settings: Settings) -> None:
+    server = settings.model_copy(update={"profile": "server", "mqtt_port": 1883, "nats_monitor_port": 8222})
+    nats_server.refresh(server, reload=False)
+    written = nats_server.configuration_file(server)
+    mounts = {volume.split(":")[0]: volume.split(":")[1] for volume in (*SERVICES["prepare"]["volumes"], *SERVICES["nats"]["volumes"])}
+    assert "nats-configuration:/var/lib/vigie/nats" in SERVICES["prepare"]["volumes"]
+    assert written.relative_to(server.home).as_posix() == "nats/nats.conf"
+    assert SERVICES["nats"]["command"] == ["--config", f"{mounts['nats-configuration']}/{written.name}"]
+    document = json.loads(written.read_text())
+    assert (document["listen"], document["mqtt"]["listen"]) == ("0.0.0.0:4222", "0.0.0.0:1883")
+    assert document["jetstream"]["store_dir"] == mounts["nats"]
+    assert written.stat().st_mode & 0o077 == 0
+
+
+def test_nothing_is_open_to_the_network() -> None:
     for service in SERVICES.values():
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:")

@@ -26,6 +26,10 @@ SERVER = {
     "VIGIE_S3_USE_TLS": "true",
     "VIGIE_NATS_URL": "nats://nats.example:4222",
     "VIGIE_NATS_PASSWORD": "whisper",
+    "VIGIE_NATS_MONITOR_PORT": "8222",
+    "VIGIE_MQTT_PORT": "1883",
+    "VIGIE_INTAKE_HOST": "intake",
+    "VIGIE_INTAKE_PORT": "8080",
     "VIGIE_CODE_SERVER_HOST": "code-server",
     "VIGIE_CODE_SERVER_PORT": "4000",
     "VIGIE_WEBSERVER_HOST": "0.0.0.0",  # noqa: S104 - the value of a container
