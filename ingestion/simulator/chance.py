@@ -1,0 +1,57 @@
+"""Chance that repeats: streams of random numbers keyed by a seed and by what they are about.
+
+Here: keyed generators and single draws. Not here: what is drawn (each process states its own odds).
+
+Any window of time can be produced alone because no stream depends on what was drawn before it: the key says asset, process
+and period, and the same key always gives the same numbers (Philox is a counter-based generator).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from statistics import NormalDist
+from typing import Final
+
+import numpy as np
+
+_NORMAL: Final = NormalDist()
+# inverse of the normal distribution is infinite at 0 and 1; beyond these a delay would be a matter of the 53rd bit.
+_EDGE: Final = 1e-9
+
+
+def generator(seed: int, *key: str | int) -> np.random.Generator:
+    """Return the stream of a key."""
+    digest = hashlib.blake2b(repr((seed, *key)).encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+
+
+def uniform(seed: int, *key: str | int) -> float:
+    """Return one number of [0, 1) for a key: much cheaper than a generator for a single draw."""
+    digest = hashlib.blake2b(repr((seed, *key)).encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "little") >> 11) / (1 << 53)
+
+
+def lognormal(u: float, median: float, sigma: float) -> float:
+    """Return the quantile `u` of a log-normal distribution: what delays of people look like.
+
+    >>> lognormal(0.5, 20.0, 0.8)
+    20.0
+    """
+    return median * math.exp(sigma * _NORMAL.inv_cdf(min(max(u, _EDGE), 1 - _EDGE)))
+
+
+def poisson(u: float, mean: float) -> int:
+    """Return the quantile `u` of a Poisson distribution.
+
+    >>> poisson(0.0, 3.0), poisson(0.5, 3.0)
+    (0, 3)
+    """
+    term = total = math.exp(-mean)
+    n = 0
+    # Past ten times the mean (and 50) the rest of the distribution is below rounding.
+    while u >= total and n < 10 * mean + 50:
+        n += 1
+        term *= mean / n
+        total += term
+    return n

@@ -1,0 +1,131 @@
+"""What a territory declares once: its inventory as a GIS exports it, its contracts, its regimes, meters and factors.
+
+Here: files written whole. Not here: history (`history`), what is sent (`wire`).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from ingestion.simulator import behaviour as b
+from ingestion.simulator import lights, meters
+from ingestion.simulator.papers import CALLS_FEED, ORDERS_FEED, REPORTS_FEED
+from ingestion.simulator.presets import preset
+from ingestion.simulator.territory import SYSTEM, Cabinet
+from ingestion.simulator.world import World
+
+FEED: Final = "sim-patrimoine"
+# The feeds in the order they are best landed: the inventory first.
+FEEDS: Final = (FEED, lights.FEED, meters.FEED, REPORTS_FEED, CALLS_FEED, ORDERS_FEED)
+CONTRACTS: Final = Path(__file__).parent / "feeds"
+# Before anything that is simulated: regimes and links have always held.
+_ALWAYS: Final = "2000-01-01"
+# Electricity of a public authority and the French mix: plausible round numbers, declared as such.
+_FACTOR: Final = ("0.2200", "0.0520", "Simulation : prix et facteur d'émission inventés, de l'ordre de ceux d'une collectivité française")
+_HEADER: Final = (
+    *("code", "entite", "nature", "amont", "commune", "rue", "longitude", "latitude", "puissance_w", "modele", "date_pose"),
+    *("telegestion", "etat", "gestionnaire"),
+)
+
+
+def write_inventory(world: World, folder: Path) -> Path:
+    """Write the inventory of all cabinets, feeders and lights: CSV in UTF-8, semicolons, decimal commas."""
+    path = folder / f"{FEED}.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=";", lineterminator="\n")
+        writer.writerow(_HEADER)
+        writer.writerows(_inventory(world))
+    return path
+
+
+def _inventory(world: World) -> Iterator[tuple[str, ...]]:
+    t = world.territory
+    for cabinet in t.cabinets:
+        yield _row(cabinet, cabinet.code, cabinet.ref, "Armoire", "", cabinet.street, cabinet.longitude, cabinet.latitude, None, "",
+                   f"{cabinet.installed_on:%d/%m/%Y}", is_remote=cabinet.is_remote)  # fmt: skip
+    for feeder in t.feeders:
+        cabinet = t.cabinets[feeder.cabinet]
+        yield _row(cabinet, feeder.code, feeder.ref, "Départ", cabinet.ref, feeder.street, feeder.longitude, feeder.latitude,
+                   feeder.rated_w, "", f"{feeder.installed_on:%d/%m/%Y}", is_remote=False)  # fmt: skip
+    for light, code in enumerate(t.light_codes):
+        feeder = t.feeders[int(t.light_feeder[light])]
+        cabinet = t.cabinets[feeder.cabinet]
+        yield _row(cabinet, code, t.light_ref(light), "Point lumineux", feeder.ref, feeder.street, float(t.longitude[light]),
+                   float(t.latitude[light]), float(t.light_power_w[light]), feeder.model, f"{feeder.installed_on:%d/%m/%Y}",
+                   is_remote=bool(t.light_is_remote[light]))  # fmt: skip
+
+
+def _row(
+    cabinet: Cabinet,
+    code: str,
+    ref: str,
+    kind: str,
+    parent: str,
+    street: str,
+    longitude: float,
+    latitude: float,
+    watts: float | None,
+    model: str,
+    installed: str,
+    *,
+    is_remote: bool,
+) -> tuple[str, ...]:
+    power = "" if watts is None else _comma(f"{watts:g}")
+    return (
+        *(code, ref, kind, parent, cabinet.commune, street, _comma(f"{longitude:.6f}"), _comma(f"{latitude:.6f}"), power, model),
+        *(installed, "oui" if is_remote else "non", "En service", cabinet.authority),
+    )
+
+
+def _comma(number: str) -> str:
+    return number.replace(".", ",")
+
+
+def write_contracts(world: World, folder: Path) -> dict[str, Path]:
+    """Write the contracts of all feeds, with the place of this world: the shipped ones are those of `chalons`."""
+    home, own = preset("chalons"), world.preset
+    written = {}
+    for name in FEEDS:
+        text = (CONTRACTS / f"{name}.yaml").read_text(encoding="utf-8")
+        text = text.replace(f"name: {home.title}", f"name: {own.title}").replace(
+            f"latitude: {home.latitude}, longitude: {home.longitude}", f"latitude: {own.latitude}, longitude: {own.longitude}"
+        )
+        written[name] = folder / f"{name}.yaml"
+        written[name].write_text(text.replace(f"owner_authority: {home.authority}", f"owner_authority: {own.authority}"), encoding="utf-8")
+    return written
+
+
+def write_declared(world: World, folder: Path) -> dict[str, Path]:
+    """Write the declared tables: regimes of cabinets, which meter measures which, price and emission factors."""
+    cabinets = world.territory.cabinets
+    tables: dict[str, tuple[tuple[str, ...], list[tuple[str, ...]]]] = {
+        "lighting_regime": (
+            ("source", "cabinet_ref", "valid_from", "valid_to", "off_from", "off_until", "dimming_pct", "driver_loss_pct"),
+            [
+                (SYSTEM, c.ref, _ALWAYS, "", _time(c.regime.off_from), _time(c.regime.off_until), f"{c.regime.dimming_pct:g}",
+                 f"{b.DRIVER_LOSS_PCT:g}")
+                for c in cabinets
+            ],
+        ),
+        "meter_link": (
+            ("feed", "meter_ref", "source", "asset_ref", "valid_from", "valid_to"),
+            [(meters.FEED, c.meter_ref, SYSTEM, c.ref, _ALWAYS, "") for c in cabinets],
+        ),
+        "energy_factor": (
+            ("territory", "valid_from", "valid_to", "eur_per_kwh", "kgco2e_per_kwh", "reason"),
+            [(SYSTEM, _ALWAYS, "", *_FACTOR)],
+        ),
+    }  # fmt: skip
+    written = {}
+    for name, (header, rows) in tables.items():
+        written[name] = folder / f"{name}.csv"
+        with written[name].open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    return written
+
+
+def _time(at: tuple[int, int] | None) -> str:
+    return "" if at is None else f"{at[0]:02d}:{at[1]:02d}"
