@@ -16,7 +16,7 @@ import datetime as dt
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -80,30 +80,60 @@ class Landing:
             fresh = self._fresh(messages, cursor)
         if not fresh:
             return []
-        by_feed: dict[str, list[Message]] = {}
-        for message in fresh:
-            by_feed.setdefault(message.feed, []).append(message)
+        last_seq = max(m.seq for m in fresh)
         with tempfile.TemporaryDirectory(dir=self._workdir) as work, _told():
-            staged = {
-                name: self._stage(feeds.get(name), found, number, Path(work), poison=poison)
-                for number, (name, found) in enumerate(sorted(by_feed.items()))
-            }
-            received_at = self._now()
-            landings = [
-                writer.Staged(
-                    self._provenance(name, feeds.get(name), by_feed[name], started_at, received_at),
-                    one.received, one.parts, one.rejects, one.personal,
-                )
-                for name, one in staged.items()
-            ]  # fmt: skip
-            self._stage_messages(by_feed, staged, {name for name, f in feeds.items() if not f.personal_columns})
-            with writer.feed_locks(self._place.lake, by_feed):
-                self._store_personal_messages(landings)
-                done = writer.commit(
-                    self._con, self._place.lake, self._place.personal, landings,
-                    also=lambda landed: self._finish(landed, cursor, max(m.seq for m in fresh), received_at),
+            batch = self._stage_batch(fresh, feeds, Path(work), started_at, poison=poison)
+            with writer.feed_locks(self._place.lake, [s.provenance.feed for s in batch]):
+                self._store_personal_messages(batch)
+                return writer.commit(
+                    self._con, self._place.lake, self._place.personal, batch,
+                    also=lambda landed: self._finish(landed, batch[0].provenance, cursor, last_seq),
                 )  # fmt: skip
-        return done
+
+    def land_again(self, messages: Sequence[Message], feed: Feed, landed_by: Mapping[int, writer.Counts]) -> list[writer.Landed]:
+        """Land messages that the lake holds anew, with the contract of now: what was rejected may be stored this time.
+
+        The ledger gains a line that says by how much the account changes; messages and rejects move to it.
+
+        Args:
+            messages: messages of this place that stand in `raw.message`, in order.
+            feed: their feed.
+            landed_by: what the ledger says of each, by number.
+
+        Raises:
+            VigieError: the lake does not answer; nothing was changed.
+        """
+        started_at = self._now()
+        with tempfile.TemporaryDirectory(dir=self._workdir) as work, _told():
+            (staged,) = self._stage_batch(messages, {feed.feed: feed}, Path(work), started_at)
+            counts = [landed_by[m.seq] for m in messages]
+            less = writer.Counts(*(sum(getattr(c, n) for c in counts) for n in vars(writer.Counts())))
+            staged = replace(staged, less=less)
+            with writer.feed_locks(self._place.lake, [feed.feed]):
+                return writer.commit(
+                    self._con, self._place.lake, self._place.personal, [staged],
+                    also=lambda landed: self._move(landed, staged.provenance),
+                )  # fmt: skip
+
+    def _stage_batch(
+        self, messages: Sequence[Message], feeds: Mapping[str, Feed], workdir: Path, started_at: dt.datetime, *, poison: bool = False
+    ) -> list[writer.Staged]:
+        by_feed: dict[str, list[Message]] = {}
+        for message in messages:
+            by_feed.setdefault(message.feed, []).append(message)
+        held = {
+            name: self._stage(feeds.get(name), found, number, workdir, poison=poison)
+            for number, (name, found) in enumerate(sorted(by_feed.items()))
+        }
+        self._stage_messages(by_feed, held, {name for name, f in feeds.items() if not f.personal_columns})
+        received_at = self._now()
+        return [
+            writer.Staged(
+                self._provenance(name, feeds.get(name), by_feed[name], started_at, received_at),
+                one.received, one.parts, one.rejects, one.personal,
+            )
+            for name, one in held.items()
+        ]  # fmt: skip
 
     def _cursor(self) -> int:
         row = self._con.execute(
@@ -198,21 +228,40 @@ class Landing:
         finally:
             self._con.execute(f"DETACH {writer.PERSONAL_ALIAS}")
 
-    def _finish(self, landed: Sequence[writer.Landed], cursor: int, last_seq: int, received_at: dt.datetime) -> None:
+    def _finish(self, landed: Sequence[writer.Landed], made: writer.Provenance, cursor: int, last_seq: int) -> None:
         """Write the originals and move the cursor, in the transaction of the rows."""
         place = self._place
         if self._cursor() != cursor:
             raise Overtaken(f"partition {place.partition} of {place.stream} was landed by another process meanwhile")
+        self._insert_messages(landed, made)
+        self._con.execute(
+            f"UPDATE {ALIAS}.raw.stream_cursor SET last_seq = ?, updated_at = ? WHERE stream = ? AND partition = ?",
+            [max(cursor, last_seq), made.received_at, place.stream, place.partition],
+        )
+
+    def _move(self, landed: Sequence[writer.Landed], made: writer.Provenance) -> None:
+        """Take the messages and their rejects away from where they stood: they are those of the new line now."""
+        place = [self._place.stream, self._place.partition]
+        ours = f"stream = ? AND partition = ? AND stream_seq IN (SELECT stream_seq FROM {_MESSAGES})"
+        self._con.execute(
+            f"CREATE OR REPLACE TEMP TABLE moved AS SELECT landing_seq, first_position, records FROM {ALIAS}.raw.message WHERE {ours}",
+            place,
+        )
+        self._con.execute(
+            f"DELETE FROM {ALIAS}.raw.rejected AS r USING moved AS m WHERE r.landing_seq = m.landing_seq AND r.feed = ? "
+            "AND r.position >= m.first_position AND r.position < m.first_position + m.records",
+            [made.feed],
+        )
+        self._con.execute(f"DELETE FROM {ALIAS}.raw.message WHERE {ours}", place)
+        self._insert_messages(landed, made)
+
+    def _insert_messages(self, landed: Sequence[writer.Landed], made: writer.Provenance) -> None:
         for one in landed:
             self._con.execute(
                 f"INSERT INTO {ALIAS}.raw.message SELECT feed, ?, ?, ?, stream_seq, topic, make_timestamptz(published_at_us), "
                 f"CASE WHEN NOT is_personal THEN payload END, is_base64, first_position, records, ?, ? FROM {_MESSAGES} WHERE feed = ?",
-                [one.landing_seq, place.stream, place.partition, received_at, received_at.astimezone(dt.UTC).date(), one.feed],
+                [one.landing_seq, self._place.stream, self._place.partition, made.received_at, made.received_on, one.feed],
             )
-        self._con.execute(
-            f"UPDATE {ALIAS}.raw.stream_cursor SET last_seq = ?, updated_at = ? WHERE stream = ? AND partition = ?",
-            [max(cursor, last_seq), received_at, place.stream, place.partition],
-        )
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -11,11 +12,13 @@ import aiomqtt
 import pytest
 
 from ingestion.feeds.model import Feed
-from ingestion.lake.session import EngineLimits
+from ingestion.lake.session import EngineLimits, catalogue
+from ingestion.stream.attempts import Attempts, parts
 from ingestion.stream.landing import Place, open_landing
 from ingestion.stream.messages import Message
 from ingestion.stream.names import INTAKE_STREAM, MQTT_STREAM, PARTITIONS
 from ingestion.stream.partition import ONCE, Report, read_partition
+from ingestion.stream.replay import replay
 from tests.lakes import Lakes
 from tests.streams import StreamServer
 
@@ -106,8 +109,8 @@ def test_what_cannot_be_read_is_rejected_with_its_reason_and_stops_nothing(strea
         b"[" * 5000: "too_deep",
         b'{"compteur": "m1"}': "no_record",
         json.dumps({"compteur": "m1", "mesures": [{"debut": "hier", "fin": "2026-03-01T02:00:00Z", "wh": 3}]}).encode(): "not_an_instant",
-        b'{"compteur": "a\\u0000b", "mesures": [{"debut": "2026-03-01T01:00:00Z", "fin": "2026-03-01T02:00:00Z", "wh": 3}]}': "nul_character",
-    }  # fmt: skip
+        json.dumps({**reading("m1", 4, 3), "compteur": "a\0b"}).encode(): "nul_character",
+    }
     publish(stream_server, "compteurs", [("compteurs/m1", payload) for payload in (*bad, good, good)])
 
     read_all(stream_server, lakes, {"compteurs": feed})
@@ -175,3 +178,99 @@ def test_two_writers_of_one_partition_cannot_both_store_a_message(lakes: Lakes) 
         second.land([message(2, reading("m1", 2, 2)), message(3, reading("m1", 3, 3))], feeds)
     assert lakes.query("SELECT stream_seq FROM lake.raw.message ORDER BY ALL") == [(1,), (2,), (3,)]
     assert account(lakes) == (3, 3, 0, 0)
+
+
+LIGHTS: Final = """\
+time_zone: UTC
+connector: {type: stream, topics: [lampes/+]}
+format: {type: ngsi}
+"""
+
+
+def light(number: int, minute: int, **others: object) -> bytes:
+    at = f"2026-03-01T18:{minute:02d}:00Z"
+    entity: dict[str, object] = {
+        "id": f"urn:ngsi-ld:Streetlight:{number}",
+        "type": "Streetlight",
+        "status": {"type": "Property", "value": "ok", "observedAt": at},
+        "current": {"type": "Property", "value": 0.25, "unitCode": "AMP", "observedAt": at},
+        **others,
+    }
+    return json.dumps(entity).encode()
+
+
+def test_entities_become_observations_and_assets(stream_server: StreamServer, lakes: Lakes) -> None:
+    feed = lakes.feed("lampes", "observation", LIGHTS)
+    stream_server.add_feed("lampes", ["lampes/+"])
+    # A message that only says a state describes no asset; the one that names it does.
+    named = {"name": {"type": "Property", "value": "EP-0001"}}
+    sent = [(f"lampes/{n}", light(n, minute, **(named if minute else {}))) for n in range(3) for minute in (0, 15)]
+    publish(stream_server, "lampes", [*sent, sent[0], ("lampes/9", b'{"type": "Streetlight"}')])
+
+    read_all(stream_server, lakes, {"lampes": feed})
+
+    assert account(lakes) == (8, 6, 1, 1)
+    assert lakes.query("SELECT property, value, value_text, unit, count(*) FROM lake.raw.observation GROUP BY ALL ORDER BY ALL") == [
+        ("current", 0.25, None, "A", 6),
+        ("status", None, "ok", None, 6),
+    ]
+    assert lakes.query("SELECT asset_type, name, count(*) FROM lake.raw.asset GROUP BY ALL") == [("Streetlight", "EP-0001", 3)]
+    assert lakes.query("SELECT reason FROM lake.raw.rejected") == [("no_id",)]
+
+
+def test_what_was_rejected_is_stored_once_its_contract_is_mended(stream_server: StreamServer, lakes: Lakes) -> None:
+    wrong = lakes.feed("compteurs", "energy_reading", METERS.replace("records: mesures", "records: relevés"))
+    stream_server.add_feed("compteurs", ["compteurs/+"])
+    two = {"compteur": "m2", "mesures": [*reading("m2", 1, 5)["mesures"], *reading("m2", 2, 6)["mesures"]]}  # type: ignore[misc]
+    publish(
+        stream_server, "compteurs", [("compteurs/m1", json.dumps(d).encode()) for d in (reading("m1", 1, 1), two)] + [("compteurs/x", b"?")]
+    )
+    read_all(stream_server, lakes, {"compteurs": wrong})
+    assert account(lakes) == (3, 0, 0, 3)
+
+    done = replay(meters(lakes), lakes.main, lakes.personal, limits=LIMITS)
+
+    # Two messages hold three readings; the third is no JSON and stays rejected.
+    assert (done.messages, done.stored, done.duplicate, done.rejected, done.expired) == (3, 3, 0, 1, 0)
+    assert account(lakes) == (4, 3, 0, 1)
+    assert lakes.query("SELECT count(*) FROM lake.raw.message") == [(3,)]
+    assert lakes.query("SELECT reason FROM lake.raw.rejected") == [("invalid_json",)]
+    assert lakes.query("SELECT meter_ref, energy_wh FROM lake.raw.energy_reading ORDER BY ALL") == [("m1", 1.0), ("m2", 5.0), ("m2", 6.0)]
+    # Again: only what is still rejected is tried, and nothing changes.
+    assert replay(meters(lakes), lakes.main, lakes.personal, limits=LIMITS).messages == 1
+    assert account(lakes) == (4, 3, 0, 1)
+
+
+def test_a_message_that_kills_its_process_is_found_and_set_aside(lakes: Lakes) -> None:
+    feeds = {"compteurs": meters(lakes)}
+    waiting = {n: message(n, reading("m1", n, n)) for n in range(1, 13)}
+    deadly = 7
+
+    class Death(BaseException):
+        """What no handler sees: the process is gone."""
+
+    def life() -> None:
+        """One process: it lands what waits, part by part, until the deadly message is decoded."""
+        with catalogue(lakes.main) as pg, open_landing(Place(MQTT_STREAM, 0, lakes.main, lakes.personal), limits=LIMITS) as landing:
+            Attempts.prepare(pg)
+            attempts = Attempts(pg, MQTT_STREAM, 0)
+            for part in parts([waiting[n] for n in sorted(waiting)], attempts.marks()):
+                mark = attempts.begin(part)
+                poison = part.mark is not None and part.mark.is_poison
+                if not poison and any(m.seq == deadly for m in part.messages):
+                    raise Death
+                landing.land(part.messages, feeds, poison=poison)
+                attempts.end(mark)
+                for m in part.messages:
+                    del waiting[m.seq]
+
+    lives = 0
+    while waiting:
+        lives += 1
+        assert lives < 20
+        with contextlib.suppress(Death):
+            life()
+    assert account(lakes) == (12, 11, 0, 1)
+    assert lakes.query("SELECT m.stream_seq, r.reason FROM lake.raw.rejected AS r JOIN lake.raw.message AS m USING (landing_seq)") == [
+        (deadly, "poison")
+    ]
