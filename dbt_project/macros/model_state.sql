@@ -1,14 +1,15 @@
 {#
-  How a model remembers what it has seen: work_meta.model_state(model, landing_seq, rules_digest).
+  How a model remembers what it has seen: work_meta.model_state(model, landing_seq, rules_digest, reach_days).
 
   - A staging view records the last landing it shows (its upper bound).
   - An incremental model records the last landing its rows hold: the bound of the staging view it reads.
   - rules_digest is a digest of the declared rules (zones, state rules, fault rules) its rows depend on, of the feeds that
     had landed by then: when somebody edits a rule, what it changes is not in the touched days, so the model is redone.
+  - reach_days: the longest interval among the readings up to that landing (models of readings only).
 
   The line is written by a post-hook, in the transaction of the rows. A table without a line is a first build that was
   killed (dbt-duckdb creates and fills partitioned tables in separate transactions): it is dropped at the start of
-  the run, and built whole.
+  the run, and built whole. So is a table whose columns are no longer those of its contract (an upgrade).
 #}
 
 {% macro state_relation() -%}
@@ -25,10 +26,10 @@
     {{ return(rows[0][0] if rows | length > 0 else none) }}
 {%- endmacro %}
 
-{# {landing_seq, rules_digest} of a model, or none when it has no line. #}
+{# {landing_seq, rules_digest, reach_days} of a model, or none when it has no line. #}
 {% macro model_state(name) -%}
-    {% set rows = run_query("select landing_seq, rules_digest from " ~ state_relation() ~ " where model = '" ~ name ~ "'").rows %}
-    {{ return({'landing_seq': rows[0][0] | int, 'rules_digest': rows[0][1]} if rows | length > 0 else none) }}
+    {% set rows = run_query("select landing_seq, rules_digest, reach_days from " ~ state_relation() ~ " where model = '" ~ name ~ "'").rows %}
+    {{ return({'landing_seq': rows[0][0] | int, 'rules_digest': rows[0][1], 'reach_days': rows[0][2]} if rows | length > 0 else none) }}
 {%- endmacro %}
 
 {#
@@ -90,7 +91,12 @@
     {% set state = state_relation() %}
     {% if adapter.get_relation(state.database, state.schema, state.identifier) is none %}
         {% do adapter.create_schema(state) %}
-        {% do run_query("create table if not exists " ~ state ~ " (model varchar, landing_seq bigint, rules_digest varchar)") %}
+        {% do run_query("create table if not exists " ~ state ~ " (model varchar, landing_seq bigint, rules_digest varchar, reach_days integer)") %}
+    {% elif 'reach_days' not in adapter.get_columns_in_relation(state) | map(attribute='name') %}
+        {# A lake made before there was this column. #}
+        {% do adapter.ensure_transaction() %}
+        {% do run_query("alter table " ~ state ~ " add column reach_days integer") %}
+        {% do adapter.commit() %}
     {% endif %}
     {% for node in graph.nodes.values() if node.resource_type == 'model' and node.unique_id in selected_resources
           and node.config.incremental_strategy == 'touched_days' %}
@@ -102,6 +108,8 @@
                 {% set why = 'its first build did not end' %}
             {% elif known.rules_digest != rules_digest(node.config.meta.get('rules'), known.landing_seq) %}
                 {% set why = 'the rules it depends on have changed' %}
+            {% elif adapter.get_columns_in_relation(relation) | map(attribute='name') | list != node.columns.keys() | list %}
+                {% set why = 'its columns have changed' %}
             {% endif %}
             {% if why %}
                 {% do log(node.name ~ ' is built whole: ' ~ why, info=true) %}
@@ -122,12 +130,14 @@
         {%- if meta.get('touched_by') -%}
             {%- set bound = upper_bound(meta.touched_by) -%}
             {%- set digest = rules_digest(meta.get('rules'), bound) -%}
+            {%- set reach = longest_reading_days(model_state(model.name), bound) if meta.touched_by == 'energy_reading' else 'null' -%}
         {%- else -%}
             {%- set bound = max_landing_seq() -%}
             {%- set digest = '' -%}
+            {%- set reach = 'null' -%}
         {%- endif -%}
         delete from {{ state_relation() }} where model = '{{ model.name }}';
-        insert into {{ state_relation() }} values ('{{ model.name }}', {{ bound }}, '{{ digest }}');
+        insert into {{ state_relation() }} (model, landing_seq, rules_digest, reach_days) values ('{{ model.name }}', {{ bound }}, '{{ digest }}', {{ reach }});
     {%- endif -%}
 {%- endmacro %}
 

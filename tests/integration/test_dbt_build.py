@@ -18,7 +18,7 @@ from orchestration.services import postgres
 from orchestration.settings import create_local
 from tests.integration.dbt_lake import Lake, Row
 
-INCREMENTAL: Final = ("observation_hourly", "state_segment", "report", "intervention", "energy_daily")
+INCREMENTAL: Final = ("observation_hourly", "state_daily", "state_segment", "report", "intervention", "energy_daily")
 FEED: Final = {"territory": "ville", "time_zone": "Europe/Paris", "flap_window_minutes": 30, "bridges_communication_gap": False}
 
 
@@ -57,6 +57,7 @@ def first_landings(lake: Lake) -> None:
     ]
     lake.land("asset", "gis", [{"source": "gis", "effective_at": "2024-12-01T00:00:00Z", **row} for row in lights])
     lake.land("observation", "iot", [state(day, hour, "on") for day in range(1, 11) for hour in (1, 13)])
+    lake.land("observation", "iot", [power(day) for day in range(1, 11)])
     lake.land("report", "grc", [report(f"R{day}", day) for day in range(1, 11)])
     lake.land("intervention", "gmao", [{"intervention_ref": "W1", "report_ref": "R2", **work(2)}, {"intervention_ref": "W2", **work(9)}])
     lake.land("energy_reading", "edf", [reading(day, hour) for day in range(1, 11) for hour in (0, 12)])
@@ -65,6 +66,11 @@ def first_landings(lake: Lake) -> None:
 def state(day: int, hour: int, text: str) -> dict[str, Any]:
     """One state of light L1."""
     return {"source": "gis", "asset_ref": "L1", "property": "lamp", "observed_at": f"2025-01-{day:02}T{hour:02}:00:00Z", "value_text": text}
+
+
+def power(day: int, watts: float = 60) -> dict[str, Any]:
+    """One figure of light L1."""
+    return {"source": "gis", "asset_ref": "L1", "property": "power", "observed_at": f"2025-01-{day:02}T20:00:00Z", "value": watts}
 
 
 def report(ref: str, day: int, **more: Any) -> dict[str, Any]:
@@ -131,7 +137,9 @@ def test_build_then_late_data_then_rules(lake: Lake) -> None:
     first_landings(lake)
     lake.dbt("build")
 
-    assert lake.query("SELECT count(*), sum(observations) FROM lake.work_core.observation_hourly") == [(20, 20)]
+    assert lake.query("SELECT count(*), sum(observations) FROM lake.work_core.state_daily") == [(10, 20)]
+    # A meter's figures beside the states: what is a word is not in the hourly table, and the other way round.
+    assert lake.query("SELECT count(*), sum(observations) FROM lake.work_core.observation_hourly") == [(10, 10)]
     assert lake.query("SELECT count(*) FROM lake.work_core.state_segment") == [(0,)]
     assert lake.query("SELECT count(*), count(fault_type) FROM lake.work_core.report") == [(10, 10)]
     # Midnight in Paris is 23:00 UTC: of 24 readings of 1,200 Wh over 11 local days, the last hour of each evening's is
@@ -153,7 +161,7 @@ def test_build_then_late_data_then_rules(lake: Lake) -> None:
     # Late: a failure on the 3rd, corrected states of the 5th, a report moved from the 4th to the 6th, a new one on the
     # 12th, the reading of the 7th revised (it overlaps the 7th and 8th in Paris), a work order of the 9th closed again.
     since = snapshot(lake)
-    lake.land("observation", "iot", [state(3, 7, "dead"), state(3, 9, "on"), state(5, 1, "dead")])
+    lake.land("observation", "iot", [state(3, 7, "dead"), state(3, 9, "on"), state(5, 1, "dead"), power(5, 90)])
     lake.land("report", "grc", [report("R4", 6, revised_at="2025-02-01T00:00:00Z"), report("R11", 12, duplicate_of="R8")])
     lake.land("energy_reading", "edf", [reading(7, 12, energy_wh=2400)])
     lake.land("intervention", "gmao", [{"intervention_ref": "W2", **work(9), "restored_at": "2025-01-09T12:30:00Z"}])
@@ -161,6 +169,7 @@ def test_build_then_late_data_then_rules(lake: Lake) -> None:
 
     assert "core__observation_hourly: 2 touched days" in output
     assert rewritten_days(lake, "observation_hourly", "utc_date", since) == ["2025-01-03", "2025-01-05"]
+    assert rewritten_days(lake, "state_daily", "utc_date", since) == ["2025-01-03", "2025-01-05"]
     assert rewritten_days(lake, "state_segment", "utc_date", since) == ["2025-01-03", "2025-01-05"]
     # The 4th is touched too: R4 left it, and nothing is left there to write.
     assert rewritten_days(lake, "report", "local_date", since) == ["2025-01-06", "2025-01-12"]
@@ -244,7 +253,8 @@ def test_a_killed_build_is_made_good_by_the_next(lake: Lake) -> None:
     lake.dbt("run")
     after_first = tables(lake)
     assert {name: len(after_first[f"work_core.{name}"]) for name in INCREMENTAL} == {
-        "observation_hourly": 20,
+        "observation_hourly": 10,
+        "state_daily": 10,
         "state_segment": 0,
         "report": 10,
         "intervention": 2,

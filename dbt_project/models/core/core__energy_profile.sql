@@ -1,25 +1,5 @@
 -- What a meter usually consumes at each hour of the week, learnt on its declared reference period and on nothing else.
-with baseline as (
-    select
-        daily.feed,
-        daily.meter_ref,
-        -- A baseline of the meter outweighs one of its whole feed.
-        arg_min(struct_pack(
-            reference_start := baseline.reference_start,
-            reference_end := baseline.reference_end
-        ), (cast(baseline.meter_ref is null as integer), baseline.reference_start)) as period
-    from (
-        select distinct
-            feed,
-            meter_ref
-        from {{ ref('core__energy_daily') }}
-    ) as daily
-    inner join {{ source('raw', 'feed_baseline') }} as baseline
-        on daily.feed = baseline.feed and (daily.meter_ref = baseline.meter_ref or baseline.meter_ref is null)
-    group by daily.feed, daily.meter_ref
-),
-
-reading as (
+with reading as (
     select
         reading.feed,
         reading.meter_ref,
@@ -27,12 +7,13 @@ reading as (
         reading.end_at,
         reading.energy_wh,
         feed.territory_time_zone as time_zone,
-        timezone(feed.territory_time_zone, cast(baseline.period.reference_start as timestamp)) as reference_start_at,
-        timezone(feed.territory_time_zone, cast(baseline.period.reference_end as timestamp)) as reference_end_at
+        timezone(feed.territory_time_zone, cast(baseline.reference_start as timestamp)) as reference_start_at,
+        timezone(feed.territory_time_zone, cast(baseline.reference_end as timestamp)) as reference_end_at
     from {{ ref('stg_energy_reading') }} as reading
-    inner join baseline on reading.feed = baseline.feed and reading.meter_ref = baseline.meter_ref
+    inner join {{ ref('core__meter_baseline') }} as baseline
+        on reading.feed = baseline.feed and reading.meter_ref = baseline.meter_ref
     inner join {{ ref('stg_feed') }} as feed on reading.feed = feed.feed
-    where reading.direction = 'consumption'
+    where reading.direction = 'consumption' and {{ within_reference_periods('reading.start_at') }}
 ),
 
 spread as (

@@ -15,20 +15,8 @@
     },
 ) }}
 
-with dated as (
-    select
-        intervention.*,
-        feed.territory,
-        feed.tells_end,
-        coalesce(intervention.owner_authority, feed.owner_authority) as authority,
-        cast(timezone(feed.territory_time_zone, intervention.requested_at) as date) as local_date
-    from {{ ref('stg_intervention') }} as intervention
-    inner join {{ ref('stg_feed') }} as feed on intervention.feed = feed.feed
-),
-
-touched as (
-    select * from dated
-    where {{ is_touched_day('local_date') }}
+with touched as (
+    {{ dated(ref('stg_intervention'), 'requested_at') }}
 ),
 
 -- A work order has no category: only the rules of its feed that ask for none apply, where it names no fault itself.

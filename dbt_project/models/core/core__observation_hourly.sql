@@ -11,35 +11,9 @@
     },
 ) }}
 
--- It reads the raw table itself, up to the landing that the staging view shows: depends_on: {{ ref('stg_observation') }}
+-- depends_on: {{ ref('stg_observation') }}
 
--- Revisions are rare: ranking every key of a year took 55 s, finding the few that come more than once 8 s. So only those
--- are ranked, by the rule of stg_observation (two keys of one hash are ranked too, and both kept).
-with landed as not materialized (
-    select
-        *,
-        hash(feed, asset_ref, property, observed_at) as key_hash
-    from {{ source('raw', 'observation') }}
-    where {{ landed_by_staging('observation') }} and {{ is_touched_instant('observed_at') }}
-),
-
-revised as materialized (
-    select key_hash
-    from landed
-    group by key_hash
-    having count(*) > 1
-),
-
-latest as not materialized (
-    select * from landed
-    where key_hash not in (select revised.key_hash from revised)
-    union all
-    select * from (
-        select * from landed
-        where key_hash in (select revised.key_hash from revised)
-        qualify {{ latest_revision('feed, asset_ref, property, observed_at') }}
-    ) as ranked
-),
+with {{ latest_observations(source('raw', 'observation'), 'value') }},
 
 -- The hour first, days and zones after: they are worked out once per hour, not once per observation.
 hourly as (
@@ -55,17 +29,15 @@ hourly as (
         max(value) as value_max,
         -- A compensated sum, rounded: the order in which threads add must not show.
         round(fsum(value), 6) as value_sum,
-        count(value) as values_counted,
         arg_min(value, observed_at) as value_first,
         arg_max(value, observed_at) as value_last,
-        arg_min(value_text, observed_at) as text_first,
-        arg_max(value_text, observed_at) as text_last,
         min(observed_at) as first_observed_at,
         max(observed_at) as last_observed_at,
         count(*) filter (where quality = 'good') as observations_good,
         count(*) filter (where quality = 'uncertain') as observations_uncertain,
         count(*) filter (where quality = 'bad') as observations_bad
     from latest
+    where value is not null
     group by feed, source, asset_ref, property, {{ utc_hour_number('observed_at') }}
 ),
 
@@ -106,12 +78,10 @@ select
     hourly.observations,
     hourly.value_min,
     hourly.value_max,
-    round(hourly.value_sum / nullif(hourly.values_counted, 0), 6) as value_mean,
+    round(hourly.value_sum / hourly.observations, 6) as value_mean,
     hourly.value_sum,
     hourly.value_first,
     hourly.value_last,
-    hourly.text_first,
-    hourly.text_last,
     hourly.first_observed_at,
     hourly.last_observed_at,
     hourly.observations_good / hourly.observations as good_share,

@@ -15,20 +15,8 @@
     },
 ) }}
 
-with recursive dated as (
-    select
-        report.*,
-        feed.territory,
-        feed.tells_end,
-        coalesce(report.owner_authority, feed.owner_authority) as authority,
-        cast(timezone(feed.territory_time_zone, report.opened_at) as date) as local_date
-    from {{ ref('stg_report') }} as report
-    inner join {{ ref('stg_feed') }} as feed on report.feed = feed.feed
-),
-
-touched as (
-    select * from dated
-    where {{ is_touched_day('local_date') }}
+with recursive touched as (
+    {{ dated(ref('stg_report'), 'opened_at') }}
 ),
 
 -- Links to a report that is not (or not yet) known lead nowhere: such a report stands for itself.
@@ -37,8 +25,8 @@ link as (
         child.feed,
         child.report_ref,
         child.duplicate_of
-    from dated as child
-    inner join dated as parent on child.feed = parent.feed and child.duplicate_of = parent.report_ref
+    from {{ ref('stg_report') }} as child
+    inner join {{ ref('stg_report') }} as parent on child.feed = parent.feed and child.duplicate_of = parent.report_ref
 ),
 
 walk as (

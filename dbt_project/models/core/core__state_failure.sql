@@ -20,37 +20,46 @@ segment as (
     )
 ),
 
--- A segment that lasts to midnight may have ended on a day without any failure, which has no segment: the first hour
--- of each day that begins well tells when. One row per series and day, and only for series that ever failed.
+series as (
+    select distinct
+        feed,
+        asset_ref,
+        property,
+        fault_type
+    from segment
+    where ended_at is null
+),
+
+-- A segment that lasts to midnight may have ended on a day without any failure, which has no segment: the first good state
+-- of each day, or the first hour that begins well, tells when. Only for series with such a segment.
 well as (
+    select
+        daily.feed,
+        daily.asset_ref,
+        daily.property,
+        rule.fault_type,
+        daily.first_observed_at as well_at
+    from {{ ref('core__state_daily') }} as daily
+    inner join series on daily.feed = series.feed and daily.asset_ref = series.asset_ref and daily.property = series.property
+    inner join rule
+        on
+            series.feed = rule.feed and series.property = rule.property and series.fault_type = rule.fault_type
+            and daily.value_text = rule.value_text and rule.state = 'ok'
+    union all
     select
         hourly.feed,
         hourly.asset_ref,
         hourly.property,
         rule.fault_type,
-        min(hourly.first_observed_at) as well_at
+        min(hourly.first_observed_at)
     from {{ ref('core__observation_hourly') }} as hourly
-    inner join (
-        select distinct
-            feed,
-            asset_ref,
-            property,
-            fault_type
-        from segment
-        where ended_at is null
-    ) as series
-        on hourly.feed = series.feed and hourly.asset_ref = series.asset_ref and hourly.property = series.property
+    inner join series on hourly.feed = series.feed and hourly.asset_ref = series.asset_ref and hourly.property = series.property
     inner join rule
         on
             series.feed = rule.feed and series.property = rule.property and series.fault_type = rule.fault_type
-            and (
-                (hourly.text_first = rule.value_text and rule.state = 'ok')
-                or (
-                    rule.value_text is null and hourly.value_first is not null
-                    and not coalesce(hourly.value_first < rule.failed_below, false)
-                    and not coalesce(hourly.value_first > rule.failed_above, false)
-                )
-            )
+            and rule.value_text is null
+            and not coalesce(hourly.value_first < rule.failed_below, false)
+            and not coalesce(hourly.value_first > rule.failed_above, false)
     group by hourly.feed, hourly.asset_ref, hourly.property, rule.fault_type, hourly.utc_date
 ),
 

@@ -20,6 +20,10 @@ with rule as (
     select * from {{ source('raw', 'feed_state_rule') }}
 ),
 
+landed as not materialized (
+    {{ touched_rows(source('raw', 'observation'), 'observed_at', where=landed_by_staging('observation')) }}
+),
+
 -- First the days on which some revision tells of a failure: few rows are left to order. The raw table is read here,
 -- as the staging view would rank every revision of the year; which revision counts is decided below, on what is left.
 suspect as (
@@ -28,15 +32,11 @@ suspect as (
         observation.asset_ref,
         observation.property,
         {{ utc_day_number('observation.observed_at') }} as utc_day
-    from {{ source('raw', 'observation') }} as observation
+    from landed as observation
     inner join rule on observation.feed = rule.feed and observation.property = rule.property
     where
-        {{ landed_by_staging('observation') }}
-        and {{ is_touched_instant('observed_at') }}
-        and (
-            (rule.value_text = observation.value_text and rule.state <> 'ok')
-            or (rule.value_text is null and (observation.value < rule.failed_below or observation.value > rule.failed_above))
-        )
+        (rule.value_text = observation.value_text and rule.state <> 'ok')
+        or (rule.value_text is null and (observation.value < rule.failed_below or observation.value > rule.failed_above))
 ),
 
 candidate as (
@@ -49,16 +49,13 @@ candidate as (
         observation.value,
         observation.value_text,
         suspect.utc_day
-    from {{ source('raw', 'observation') }} as observation
+    from landed as observation
     inner join suspect
         on
             observation.feed = suspect.feed
             and observation.asset_ref = suspect.asset_ref
             and observation.property = suspect.property
             and {{ utc_day_number('observation.observed_at') }} = suspect.utc_day
-    where
-        {{ landed_by_staging('observation') }}
-        and {{ is_touched_instant('observed_at') }}
     qualify row_number() over (
         partition by observation.feed, observation.asset_ref, observation.property, observation.observed_at
         order by observation.landing_seq desc, observation.position desc

@@ -3,24 +3,6 @@ with measured as (
     where direction = 'consumption'
 ),
 
-baseline as (
-    select
-        meter.feed,
-        meter.meter_ref,
-        arg_min(
-            baseline.tolerance_pct, (cast(baseline.meter_ref is null as integer), baseline.reference_start)
-        ) as tolerance_pct
-    from (
-        select distinct
-            feed,
-            meter_ref
-        from measured
-    ) as meter
-    inner join {{ source('raw', 'feed_baseline') }} as baseline
-        on meter.feed = baseline.feed and (meter.meter_ref = baseline.meter_ref or baseline.meter_ref is null)
-    group by meter.feed, meter.meter_ref
-),
-
 -- A meter may feed several cabinets: what each is commanded to consume adds up. One unknown makes the sum unknown.
 lighting as (
     select
@@ -117,7 +99,8 @@ expected as (
             measured.feed = profiled.feed
             and measured.meter_ref = profiled.meter_ref
             and measured.local_date = profiled.local_date
-    left join baseline on measured.feed = baseline.feed and measured.meter_ref = baseline.meter_ref
+    left join {{ ref('core__meter_baseline') }} as baseline
+        on measured.feed = baseline.feed and measured.meter_ref = baseline.meter_ref
 ),
 
 judged as (

@@ -45,9 +45,11 @@ failure as (
         arg_min(paper.asset_key, paper.started_at) as asset_key,
         min(alarm.started_at) as alarm_at
     from {{ ref('core__failure_evidence') }} as paper
-    left join {{ ref('core__report') }} as report on paper.evidence_kind = 'report' and paper.evidence_key = report.report_key
+    -- Equalities alone: with the kind as a condition of its own, each paper is compared with each report.
+    left join {{ ref('core__report') }} as report
+        on case paper.evidence_kind when 'report' then paper.evidence_key end = report.report_key
     left join {{ ref('core__intervention_report') }} as link
-        on paper.evidence_kind = 'intervention' and paper.evidence_key = link.intervention_key
+        on case paper.evidence_kind when 'intervention' then paper.evidence_key end = link.intervention_key
     left join
         {{ ref('core__failure_evidence') }} as alarm
         on paper.episode_id = alarm.episode_id and alarm.evidence_kind = 'state'
@@ -115,12 +117,10 @@ step as (
             ], recursive := true)
         from opened
     ) as step
-    inner join {{ source('raw', 'territory') }} as territory on step.territory = territory.territory
-    inner join {{ ref('core__calendar_day') }} as calendar
-        on
-            step.territory = calendar.territory
-            and calendar.local_date = cast(timezone(territory.time_zone, step.reached_at) as date)
-    where step.reached_at is not null
+    -- By instants: asked for the local date of each step, the engine worked it out for each pair of step and day (26 s a year).
+    asof inner join {{ ref('core__calendar_day') }} as calendar
+        on step.territory = calendar.territory and step.reached_at >= calendar.starts_at
+    where step.reached_at < calendar.ends_at
 ),
 
 clocked as (
