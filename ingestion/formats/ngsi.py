@@ -135,12 +135,17 @@ def _entities(document: Any) -> tuple[list[Any], int | None]:
         return document, None
     if type(document) is not dict:
         return [document], None
+    if set(document) == {"metadata", "body"} and type(document["body"]) is dict:  # how NGSI-LD notifies over MQTT
+        document = document["body"]
     notified = None
-    if "data" in document and ("subscriptionId" in document or document.get("type") == "Notification"):
+    # Envelopes of NGSIv2 have no type; an entity has one, whatever its properties are called.
+    if document.get("type") == "Notification" or ("type" not in document and "subscriptionId" in document):
         notified = instant_of(document.get("notifiedAt"))
-        document = document["data"]
-    elif "entities" in document and "actionType" in document:
+        document = document.get("data", [])
+    elif "type" not in document and "actionType" in document and "entities" in document:
         document = document["entities"]
+    elif "type" not in document and "@graph" in document:
+        document = document["@graph"]
     if type(document) is dict and document.get("type") == "FeatureCollection" and type(document.get("features")) is list:
         document = document["features"]
     return document if type(document) is list else [document], notified

@@ -54,7 +54,7 @@ def describe(
             is_lost = where is not None
             if is_lost:
                 taken["location"] = None
-    address = plain(entity.get("address"))
+    address = plain(entity["address"]) if "address" in entity else None
     if isinstance(address, dict):
         commune, street = single_text(address.get("addressLocality")), single_text(address.get("streetAddress"))
         if commune is not None or street is not None:
@@ -88,7 +88,9 @@ def describe(
 def _rated_power(entity: dict[str, Any], units: dict[str, str], taken: dict[str, Any]) -> float | None:
     """Return the rated power in watts, where its unit is stated: a bare number is not guessed to be watts."""
     for name in RATED_POWERS:
-        attribute = entity.get(name)
+        if name not in entity:
+            continue
+        attribute = entity[name]
         value = plain(attribute)
         if type(value) not in (int, float) or not 0 <= value <= 1e12:  # noqa: PLR2004 - a terawatt: no equipment has it
             continue
@@ -102,7 +104,7 @@ def _rated_power(entity: dict[str, Any], units: dict[str, str], taken: dict[str,
 
 def _installed_on(entity: dict[str, Any], taken: dict[str, Any]) -> str | None:
     for name in INSTALLED:
-        written = plain(entity.get(name))
+        written = plain(entity[name]) if name in entity else None
         # The day as the source writes it: an instant moved to UTC could be the day before.
         if isinstance(written, str) and written[4:5] == "-" and instant_of(written) is not None and len(written[:_ISO_DAY]) == _ISO_DAY:
             taken[name] = None

@@ -109,7 +109,7 @@ class _Reader:
             if name in taken:
                 if taken[name] is not None:
                     self.value(prop, prop, taken[name], at, quality, None)
-                if type(value) is dict and not is_geometry(value) and is_attribute(value):
+                if type(value) is dict and len(value) > 2 and not is_geometry(value) and is_attribute(value):  # noqa: PLR2004 - type and value
                     self.members(prop, value, at, quality)
             elif not prop.strip() or is_too_long(prop):
                 self.refuse(name, "invalid_attribute", value)

@@ -37,6 +37,8 @@ for _ in range(40):
         (light(p=DEEP), "too_deep"),
         ([], "empty"),
         ({"subscriptionId": "1", "data": []}, "empty"),
+        ({"id": "n", "type": "Notification", "subscriptionId": "1"}, "empty"),
+        ({"subscriptionId": "1", "data": None}, "not_an_entity"),
         (7, "not_an_entity"),
         ("text", "not_an_entity"),
         (None, "not_an_entity"),

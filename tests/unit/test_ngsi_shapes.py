@@ -58,6 +58,8 @@ def test_every_shape_of_an_entity_says_the_same(shape: str) -> None:
         (lambda entities: {"subscriptionId": "57", "data": entities}, 2),
         (lambda entities: {"id": "urn:n:1", "type": "Notification", "notifiedAt": "2026-11-22T18:00:00Z", "data": entities}, 2),
         (lambda entities: {"actionType": "append", "entities": entities}, 2),
+        (lambda entities: {"metadata": {"Content-Type": "application/json"}, "body": {"type": "Notification", "data": entities}}, 2),
+        (lambda entities: {"@context": "x", "@graph": entities}, 2),
         (lambda entities: {"type": "FeatureCollection", "features": [FEATURE, FEATURE]}, 2),
         (lambda entities: {"type": "Notification", "subscriptionId": "1", "data": {"type": "FeatureCollection", "features": [FEATURE]}}, 1),
         (lambda entities: {"type": "Notification", "subscriptionId": "1", "data": entities[0]}, 1),
@@ -69,6 +71,11 @@ def test_a_message_holds_many_entities(envelope: Any, records: int) -> None:
     assert sorted({row.position for row in batch.observations}) == list(range(41, 41 + records))
     assert len(batch.observations) == 4 * records
     assert len(batch.assets) == records
+
+
+def test_an_entity_may_have_properties_named_as_envelopes_are() -> None:
+    found = observations(light(subscriptionId="57", data={"frame": 80}, entities=2, actionType="append", body=1, metadata=3))
+    assert set(found) == {"subscriptionId", "data.frame", "entities", "actionType", "body", "metadata"}
 
 
 def test_nested_objects_become_dotted_names_and_arrays_stay_json() -> None:
