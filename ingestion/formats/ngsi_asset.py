@@ -95,7 +95,7 @@ def _rated_power(entity: dict[str, Any], units: dict[str, str], taken: dict[str,
         if type(value) not in (int, float) or not 0 <= value <= 1e12:  # noqa: PLR2004 - a terawatt: no equipment has it
             continue
         stated = next((plain(attribute[m]) for m in UNIT_MEMBERS if m in attribute), None) if isinstance(attribute, dict) else None
-        how = UNITS.get(units.get(name, "")) if stated is None else conversion(stated) if isinstance(stated, str) else None
+        how = UNITS.get(units.get(name, "")) if stated is None else conversion(stated)
         if how is not None and how.canonical == "W":
             taken[name] = None
             return in_lake(value, how)

@@ -260,7 +260,7 @@ class _Reader:
             if self.units:
                 how = UNITS.get(self.units.get(prop) or self.units.get(name, ""))
         else:
-            how = conversion(unit) if type(unit) is str else None
+            how = conversion(unit)
             if how is None:
                 stated = {"value": value, "unitCode": unit}
                 self.refuse(prop, "unknown_unit", stated, f"{prop}: {_quoted(unit)} {REASONS['unknown_unit']}")

@@ -23,6 +23,10 @@ _DAY_LENGTH: Final = 10  # "2021-01-11"
 # The contracts' texts hold 32 KiB of UTF-8, and a character is at most four bytes.
 _TEXT_BYTES: Final = 32_768
 _SURELY_SHORT: Final = _TEXT_BYTES // 4
+# What is kept of texts already read must stay small, whatever senders write: an interval of two instants with nanoseconds and zones
+# has 71 characters, the longest spelling of a unit 10.
+_LONGEST_INSTANT: Final = 80
+_LONGEST_UNIT: Final = 32
 _ENCODER: Final = msgspec.json.Encoder()
 _POINT_TEXT: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*")
 
@@ -65,12 +69,11 @@ def instant(text: str) -> int | None:
 
 def instant_of(stated: Any) -> int | None:
     """Return the instant of a text, of `{"@value": …}`, or of an attribute whose value is one of these."""
-    if type(stated) is str:
-        return instant(stated)
-    for _ in range(2):
-        if isinstance(stated, dict):
-            stated = stated.get("value", stated.get("@value"))
-    return instant(stated) if isinstance(stated, str) else None
+    if type(stated) is dict:
+        stated = stated.get("value", stated.get("@value"))
+        if type(stated) is dict:
+            stated = stated.get("@value")
+    return instant(stated) if type(stated) is str and len(stated) <= _LONGEST_INSTANT else None
 
 
 def in_lake(value: float, how: Conversion | None) -> float | None:
@@ -92,13 +95,17 @@ def number_of(text: str) -> float | None:
         return None
 
 
-@lru_cache(maxsize=4_096)
-def conversion(written: str) -> Conversion | None:
+def conversion(written: Any) -> Conversion | None:
     """Return how a unit as messages write it converts to the lake's: a common code, else a UCUM code, else a known spelling.
 
     >>> conversion("KWT").factor, conversion("Cel").canonical, conversion("°C").canonical, conversion("GJ"), conversion("XYZ")
     (1000.0, 'Cel', 'Cel', None, None)
     """
+    return _conversion(written) if type(written) is str and len(written) <= _LONGEST_UNIT else None
+
+
+@lru_cache(maxsize=4_096)
+def _conversion(written: str) -> Conversion | None:
     written = written.strip()
     code = written if written in UNITS else SPELLINGS.get(written)
     if looks_like_common_code(written):

@@ -135,6 +135,15 @@ def test_units_are_converted(unit: str | None, value: float, unit_in_lake: str |
         assert row.value == pytest.approx(value_in_lake)
 
 
+def test_what_is_remembered_of_what_senders_write_is_small() -> None:
+    """Instants and units already read are kept in memory: long ones are not even looked at."""
+    before = instant.cache_info().currsize
+    message = light(p={"type": "Property", "value": 1, "observedAt": "2026-11-22" + " " * 100_000})
+    assert refused(message).reason == "not_an_instant"
+    assert instant.cache_info().currsize == before
+    assert conversion("m" + " " * 100_000) is None
+
+
 @pytest.mark.parametrize("unit", ["ZZ", "GJ", "VA", "furlong", 7, ["CEL"]])
 def test_an_unknown_unit_sets_the_value_aside(unit: Any) -> None:
     _, batch = read(light(p={"type": "Property", "value": 3, "unitCode": unit}, q=1))
