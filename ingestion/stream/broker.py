@@ -111,7 +111,7 @@ async def _connected(broker: Broker, name: str, met: list[Exception], *, attempt
 
     return await nats.connect(
         broker.url, user=broker.user, password=broker.password, name=name, error_cb=remember, connect_timeout=int(CONNECT_TIMEOUT_S),
-        allow_reconnect=attempts < 0, max_reconnect_attempts=attempts, reconnect_time_wait=0.5,
+        allow_reconnect=attempts < 0, max_reconnect_attempts=attempts, reconnect_time_wait=0.2,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from orchestration.settings import Settings
 BODY_TIMEOUT_S: Final = 30.0
 # What a caller is told to wait when the broker cannot store: it restarts within some seconds.
 RETRY_AFTER_S: Final = 5
+_READ_AT_MOST: Final = 2 * MAX_BODY
 _KEY: Final = re.compile(r"^[\x21-\x7e]{1,200}$")
 _JSON: Final = re.compile(r"^(application|text)/([\w.+-]+\+)?json$")
 
@@ -174,18 +175,23 @@ def _check_headers(request: Request, *keys: str | None) -> None:
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is compressed", "send it as it is")
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MAX_BODY:
+    if declared.isdigit() and int(declared) > _READ_AT_MOST:
         raise _too_large()
 
 
 async def _body(request: Request) -> bytes:
-    """Return the body, refused as soon as it is past its bound, whatever was declared."""
-    body = bytearray()
+    """Return the body, refused when it is past its bound, whatever was declared.
+
+    What is a little too large is read to its end, and let go: a caller that is cut off while it sends never sees the answer.
+    """
+    body, size = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY:
+                size += len(chunk)
+                if size <= MAX_BODY:
+                    body += chunk
+                elif size > _READ_AT_MOST:
                     raise _too_large()
     except TimeoutError:
         raise RefusedError(
@@ -196,6 +202,8 @@ async def _body(request: Request) -> bytes:
         ) from None
     except ClientDisconnect:
         raise RefusedError(HTTPStatus.BAD_REQUEST, "the caller went away", "send it again") from None
+    if size > MAX_BODY:
+        raise _too_large()
     if not body:
         raise RefusedError(HTTPStatus.BAD_REQUEST, "the body is empty", "send the message as the body")
     return bytes(body)
