@@ -23,7 +23,7 @@ from ingestion.stream import broker as streams
 from ingestion.stream.names import PLATFORM_USER, Broker
 from orchestration.services import ports
 from orchestration.services.declared import script
-from orchestration.services.nats_config import Listens, StreamUser, configuration
+from orchestration.services.nats_config import Listens, StreamUser, configuration, text
 
 _START_TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.01
@@ -124,7 +124,7 @@ class StreamServer:
 
     def _write(self) -> None:
         document = configuration(listens=self.listens, password=self.broker.password, users=self.users.values(), **self.options)
-        self._file.write_text(json.dumps(document), encoding="utf-8")
+        self._file.write_text(text(document), encoding="utf-8")
 
     def _until(self, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_S

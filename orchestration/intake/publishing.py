@@ -101,6 +101,8 @@ class Publisher:
                 if self._nc is None:
                     await self._open()
                 self.trouble = await self._look()
+                if self.trouble is None:
+                    await self._keep_up()
             except VigieError as error:
                 self.trouble = error.message
                 _log.warning("%s", error)
@@ -119,10 +121,16 @@ class Publisher:
         self.access.read()
         self._nc = nc
 
+    async def _keep_up(self) -> None:
+        """Bring access up to date; a contract that the broker refuses does not stop the others (`vigie status` tells it)."""
+        try:
+            if await asyncio.to_thread(nats_server.refresh, self.settings):
+                self.access.read()
+                _log.info("contracts or passwords changed: %d feeds are let in", len(self.access.tokens))
+        except VigieError as error:
+            _log.warning("%s", error)
+
     async def _look(self) -> str | None:
-        if await asyncio.to_thread(nats_server.refresh, self.settings):
-            self.access.read()
-            _log.info("contracts or passwords changed: %d feeds are let in", len(self.access.tokens))
         if (done := await asyncio.to_thread(nats_server.heal, self.settings)) is not None:
             _log.warning("%s", done)
         if (problem := await asyncio.to_thread(nats_server.health, self.settings)) is not None:

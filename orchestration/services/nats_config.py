@@ -8,6 +8,8 @@ The file is JSON, which the broker reads as its own language. It holds passwords
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,8 @@ _MAX_PAYLOAD: Final = MAX_BODY + 64 * 1024
 _MEMORY: Final = 64 * 1024 * 1024
 # Who may ask the broker to read its configuration again; same password as the platform's user.
 ADMIN_USER: Final = "vigie-admin"
+# In a topic: what the broker's language takes for its own, even between quotes.
+_NOT_IN_TOPICS: Final = re.compile(r'["\\{}$]|[^\S ]')
 # First topic levels that are the platform's own.
 RESERVED: Final = frozenset({SUBJECT_ROOT, HTTP_ROOT})
 
@@ -90,6 +94,11 @@ def configuration(
     }  # fmt: skip
 
 
+def text(document: Mapping[str, Any]) -> str:
+    """Return a configuration as the broker reads it: JSON, but for escapes of letters, which it does not know."""
+    return json.dumps(document, ensure_ascii=False, indent=1)
+
+
 def _user(user: StreamUser) -> dict[str, Any]:
     permissions = {"publish": [f"{SUBJECT_ROOT}.*.{user.feed}.>"], "subscribe": {"deny": [">"]}}
     return {"user": user.feed, "password": user.password, "permissions": permissions}
@@ -140,10 +149,12 @@ def conflicts(feeds: Mapping[str, Sequence[str]], *, first: Mapping[str, Sequenc
 
 def _reserved(feed: str, topics: Sequence[str]) -> str | None:
     if feed in (PLATFORM_USER, ADMIN_USER):
-        return f"feed {feed}: the name is the platform's own user in the broker; rename the feed"
+        return f"feed {feed} is not let in: the name is the platform's own user in the broker; rename the feed"
     for topic in topics:
         if topic.split("/")[0] in RESERVED:
-            return f"feed {feed}: the topic {topic} begins with a name of the platform's own ({', '.join(sorted(RESERVED))})"
+            return f"feed {feed} is not let in: its topic {topic} begins with a name of the platform's own ({', '.join(sorted(RESERVED))})"
+        if _NOT_IN_TOPICS.search(topic) or not topic.isprintable():
+            return f"feed {feed} is not let in: its topic {topic!r} holds a character that the broker's configuration cannot"
     return None
 
 

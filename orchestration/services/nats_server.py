@@ -110,7 +110,12 @@ def refresh(settings: Settings, *, reload: bool = True, force: bool = False) -> 
             signature = _signature(settings)  # the passwords that were just made are in it
         now = Doors(signature, before.max_bytes or _storage(settings), _is_open(settings, before), feeds, [*problems, *refused.values()])
         users = [StreamUser(name, passwords[name].get_secret_value(), tuple(topics)) for name, topics in feeds.items()]
-        _apply(settings, _configuration(settings, now, users), reload=reload)
+        try:
+            _apply(settings, _configuration(settings, now, users), reload=reload)
+        except VigieError as error:
+            told = replace(before, signature="", max_bytes=now.max_bytes, problems=[*now.problems, error.message])
+            _write(settings.broker_path / "doors.json", json.dumps(vars(told), indent=2))
+            raise
         # Without the broker's word, the next call tells it again.
         _write(settings.broker_path / "doors.json", json.dumps(vars(now if reload else replace(now, signature="")), indent=2))
     return True
@@ -199,7 +204,7 @@ def _configuration(settings: Settings, now: Doors, users: list[StreamUser]) -> d
 def _apply(settings: Settings, document: dict[str, Any], *, reload: bool) -> None:
     path = configuration_file(settings)
     before = path.read_text(encoding="utf-8") if path.exists() else None
-    _write(path, json.dumps(document, indent=1))
+    _write(path, nats_config.text(document))
     if not reload or (settings.profile == "local" and broker_process(settings) is None):
         return
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import http.client
 import json
 import os
@@ -11,13 +12,14 @@ import sys
 from contextlib import closing
 from typing import Any
 
+import aiomqtt
 import pytest
 from nats.aio.client import Client
 
 from ingestion.stream import broker as streams
 from ingestion.stream.names import INTAKE_STREAM, PARTITIONS, durable, feed_and_topic
 from orchestration.intake.access import Rate
-from orchestration.services import nats_server
+from orchestration.services import nats_log, nats_server
 from orchestration.services.nats_config import MAX_BODY
 from tests.stream_instance import StreamInstance
 
@@ -196,6 +198,22 @@ def test_tokens_stand_in_no_log_and_no_command_line(instance: StreamInstance) ->
     for name in ("nats.log", "intake.log"):
         text = (instance.settings.logs_path / name).read_text()
         assert not [secret for secret in secrets if secret in text]
+
+
+def test_what_equipment_sends_in_vain_is_named(instance: StreamInstance) -> None:
+    async def publish(password: str, topic: str) -> None:
+        async with aiomqtt.Client(
+            instance.host, instance.mqtt_port, username="lights", password=password, identifier="cabinet-7", timeout=10
+        ) as mqtt:
+            await mqtt.publish(topic, b"x", qos=1)
+
+    asyncio.run(publish(instance.passwords["lights"], "lihgts/1/state"))
+    with pytest.raises(aiomqtt.MqttError):
+        asyncio.run(publish("wrong", "lights/1/state"))
+    log = instance.settings.logs_path / "nats.log"
+    publications, users = nats_log.refusals(log, since=dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))
+    assert publications == {("cabinet-7", "lihgts/1/state"): 1}
+    assert users == {"lights": 1}, log.read_text()[-1000:]
 
 
 def test_the_description_names_the_answers(instance: StreamInstance) -> None:
