@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ingestion.errors import VigieError
-from orchestration.services import databases, nats_server, supervisor
+from orchestration.services import databases, declared, nats_server, supervisor
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ class InstanceStatus:
         }
 
 
-def read(settings: Settings) -> InstanceStatus:
+def read(settings: Settings, *, definitions: str = declared.DEFINITIONS) -> InstanceStatus:
     """Return the state of an instance now; what does not answer becomes a problem, not an error."""
-    services = supervisor.status(settings)
+    services = supervisor.status(settings, definitions=definitions)
     problems = [f"{s.title} is {s.state}" for s in services if s.state != "healthy"]
     feeds: dict[str, FeedTotals] = {}
     found, why = databases.answer(settings)

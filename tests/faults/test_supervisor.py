@@ -19,8 +19,10 @@ import psutil
 import pytest
 
 from ingestion.errors import VigieError
+from ingestion.stream.names import PARTITIONS, STREAMS
 from orchestration.cli.main import main
 from orchestration.services import control, declared, postgres, postgres_cluster, processes, supervisor
+from orchestration.services import status as instance_status
 from orchestration.services.checks import HttpCheck, TcpCheck
 from orchestration.services.declared import Service
 from orchestration.settings import Settings, create_local
@@ -360,6 +362,14 @@ def test_dagster_itself_starts_restarts_and_stops(stopped: Settings, tmp_path: P
     assert answer["data"]["repositoriesOrError"]["nodes"] == [
         {"location": {"name": "vigie"}, "assetNodes": [{"assetKey": {"path": ["answer"]}}]}
     ]
+    seen = instance_status.read(stopped, definitions=str(definitions))
+    assert {(lag.stream, lag.partition, lag.pending) for lag in seen.streams} == {(s, p, 0) for s in STREAMS for p in range(PARTITIONS)}
+    assert [problem for problem in seen.problems if "lake" not in problem] == []
+    broker = states()["nats"].pid
+    assert broker is not None
+    os.kill(broker, signal.SIGKILL)
+    _eventually(lambda: states()["nats"].pid not in {broker, None}, timeout_s=60)
+    _eventually(lambda: {states()[name].state for name in ("nats", "intake")} == {"healthy"}, timeout_s=60)
     before = states()["daemon"].pid
     assert before is not None
     os.kill(before, signal.SIGKILL)
