@@ -121,7 +121,7 @@ class Settings(BaseSettings):
     nats_port: int | None = Field(default=None, ge=1, le=_LAST_PORT)
     mqtt_port: int = Port
     nats_monitor_port: int = Port
-    # Measured: a third of the rate of `1s`, and still 60 times what 34,000 lights send. An acknowledgement means stored.
+    # Measured: half the rate of `1s`, and still thirty times what 34,000 lights send. An acknowledgement means stored.
     stream_sync: str = Field(default="always", pattern=r"^(always|[1-9][0-9]*(ms|s|m))$")
     intake_host: str
     intake_port: int = Port

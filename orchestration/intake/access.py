@@ -15,8 +15,8 @@ from typing import Final
 from orchestration.services import nats_server
 from orchestration.settings import Settings
 
-# One process takes 1,800 to 3,700 messages a second with every one forced to the disk (docs/streaming.md): a feed that runs
-# wild leaves most of it to the others. The largest preset sends 38 a second over all its feeds.
+# The intake takes 1,300 messages a second with every one forced to the disk (docs/streaming.md): a feed that runs wild leaves
+# more than half of it to the others. The largest preset sends 38 a second over all its feeds.
 RATE_PER_S: Final = 500.0
 # A gateway that was cut off for a while sends what it kept at once.
 BURST: Final = 2_000.0

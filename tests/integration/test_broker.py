@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import aiomqtt
@@ -124,6 +125,36 @@ def test_a_feed_joins_and_changes_topics_while_connections_stay(stream_server: S
     asyncio.run(main())
     publish(stream_server, "bins", ("bins/1", b"full", 1))
     assert stored(stream_server, MQTT_STREAM) == {("lights", "lights/a"): [b"before", b"after"], ("bins", "bins/1"): [b"full"]}
+
+
+def test_a_new_password_closes_connections_made_with_the_old_one(stream_server: StreamServer) -> None:
+    stream_server.add_feed("lights", ["lights/#"])
+    stream_server.add_feed("bins", ["bins/#"])
+
+    def client(feed: str) -> aiomqtt.Client:
+        return aiomqtt.Client(
+            stream_server.host, stream_server.mqtt_port, username=feed, password=stream_server.passwords[feed], identifier=feed, timeout=10
+        )
+
+    async def until_closed() -> None:
+        async with client("lights") as mqtt:
+            await mqtt.publish("lights/a", b"before", qos=1)
+            stream_server.users["lights"] = replace(stream_server.users["lights"], password="another")
+            await asyncio.to_thread(stream_server.reload)
+            for _ in range(1_000):
+                await mqtt.publish("lights/a", b"after", qos=1)
+
+    async def main() -> None:
+        async with client("bins") as other:
+            with pytest.raises(aiomqtt.MqttError):
+                await until_closed()
+            await other.publish("bins/1", b"stays", qos=1)
+
+    asyncio.run(main())
+    found = stored(stream_server, MQTT_STREAM)
+    assert found[("bins", "bins/1")] == [b"stays"]
+    assert found[("lights", "lights/a")][0] == b"before"
+    assert len(found[("lights", "lights/a")]) < 1_000
 
 
 def test_ensure_changes_nothing_that_stands_and_mends_what_differs(stream_server: StreamServer) -> None:
