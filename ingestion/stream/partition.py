@@ -1,0 +1,230 @@
+"""One partition of the stream, from the broker to the lake: the loop that a process runs.
+
+Here: who reads it, when, in which parts, when to stop. Not here: what a landing is (`landing`), Dagster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Final
+
+import psycopg
+from nats.aio.client import Client
+
+from ingestion.errors import VigieError
+from ingestion.feeds.model import Feed
+from ingestion.lake.address import LakeAddress
+from ingestion.lake.session import LOCK_SPACE, EngineLimits, catalogue
+from ingestion.lake.writer import Landed
+from ingestion.stream import broker
+from ingestion.stream.attempts import Attempts, Part, parts
+from ingestion.stream.landing import DEFAULT_LIMITS, Landing, Overtaken, Place, open_landing
+from ingestion.stream.messages import BATCH_MESSAGES, Durable, Message, acknowledge
+from ingestion.stream.names import STREAMS, Broker
+
+CONSUMER: Final = "lake"
+# What an operator calls at once, and few enough landings for the lake: 1,440 a day and partition.
+LAND_EVERY_S: Final = 60.0
+# A partition that has been quiet this long is left; the schedule looks again each minute.
+IDLE_S: Final = 150.0
+_POLL_S: Final = 1.0
+_PARTITION_LOCK_SPACE: Final = LOCK_SPACE + 2
+_MAX_OVERTAKEN: Final = 5
+
+
+@dataclass
+class Report:
+    """What a run of one partition did, in source records."""
+
+    partition: int
+    is_busy: bool = False
+    landings: int = 0
+    messages: int = 0
+    feeds: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add(self, landed: Landed) -> None:
+        """Add one landing of one feed."""
+        totals = self.feeds.setdefault(landed.feed, dict.fromkeys(("received", "stored", "duplicate", "rejected", "rejected_values"), 0))
+        for name in totals:
+            totals[name] += getattr(landed, name)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a run goes about it.
+
+    Attributes:
+        land_every_s: how long messages may wait for a landing.
+        batch: how many waiting messages are landed without waiting.
+        run_for_s: when the run ends though there is more: a fresh process reads fresh contracts.
+        idle_for_s: how long without a message before it ends; 0 for once through what waits.
+    """
+
+    land_every_s: float = LAND_EVERY_S
+    batch: int = BATCH_MESSAGES
+    run_for_s: float = 3600.0
+    idle_for_s: float = IDLE_S
+
+
+ONCE: Final = Pace(land_every_s=0.0, idle_for_s=0.0)
+
+
+@contextlib.contextmanager
+def partition_lock(lake: LakeAddress, partition: int) -> Iterator[psycopg.Connection[tuple[object, ...]] | None]:
+    """Hold a partition's lock, or yield None where another process holds it."""
+    with catalogue(lake) as pg:
+        row = pg.execute("SELECT pg_try_advisory_lock(%s, %s)", [_PARTITION_LOCK_SPACE, partition]).fetchone()
+        yield pg if row is not None and row[0] else None
+
+
+def partitions_being_read(lake: LakeAddress) -> set[int]:
+    """Return the partitions whose lock some process holds."""
+    with catalogue(lake) as pg:
+        rows = pg.execute(
+            "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objsubid = 2 AND granted "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            [_PARTITION_LOCK_SPACE],
+        ).fetchall()
+    return {int(str(r[0])) for r in rows}
+
+
+def read_partition(
+    at: Broker,
+    lake: LakeAddress,
+    personal: LakeAddress,
+    feeds: Callable[[], Mapping[str, Feed]],
+    partition: int,
+    *,
+    pace: Pace = Pace(),
+    limits: EngineLimits = DEFAULT_LIMITS,
+    landed: Callable[[Landed], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Report:
+    """Land what arrives in a partition until it has been quiet for a while, or the run's time is over.
+
+    Args:
+        at: the broker.
+        lake: the main lake.
+        personal: the personal lake.
+        feeds: gives the contracts in force, asked before each round.
+        partition: which one.
+        pace: how often, how long.
+        limits: what the engine may use.
+        landed: told each landing of each feed.
+        stop: asked between rounds whether to end now.
+
+    Returns:
+        What was done; `is_busy` when another process reads this partition.
+
+    Raises:
+        VigieError: the broker or the lake does not answer, or the disk is full: what was not landed stays in the stream.
+    """
+    report = Report(partition)
+
+    def tell(one: Landed) -> None:
+        report.add(one)
+        landed(one)
+
+    with partition_lock(lake, partition) as pg:
+        if pg is None:
+            report.is_busy = True
+            return report
+        Attempts.prepare(pg)
+        with contextlib.ExitStack() as stack:
+            landings = {
+                stream: stack.enter_context(open_landing(Place(stream, partition, lake, personal), limits=limits)) for stream in STREAMS
+            }
+            asyncio.run(_read(_Reading(at, pg, partition, landings, feeds, pace, report, tell, stop)))
+    return report
+
+
+@dataclass
+class _Reading:
+    at: Broker
+    pg: psycopg.Connection[tuple[object, ...]]
+    partition: int
+    landings: Mapping[str, Landing]
+    feeds: Callable[[], Mapping[str, Feed]]
+    pace: Pace
+    report: Report
+    tell: Callable[[Landed], None]
+    stop: Callable[[], bool]
+
+
+async def _read(reading: _Reading) -> None:
+    pace = reading.pace
+    async with AsyncExitStack() as stack:
+        nc = await broker.connect(reading.at, name=f"lake-{reading.partition}")
+        stack.push_async_callback(nc.close)
+        durables = [Durable(nc, stream, CONSUMER, reading.partition) for stream in STREAMS]
+        for durable in durables:
+            await durable.open()
+        began = heard = time.monotonic()
+        due = began  # the first round is due at once: what waits has waited long enough
+        while not reading.stop():
+            waiting = [await d.waiting() for d in durables]
+            now = time.monotonic()
+            if any(w.pending for w in waiting):
+                heard = now
+                if now >= due or sum(w.pending for w in waiting) >= pace.batch:
+                    due = now + pace.land_every_s
+                    for durable in durables:
+                        await _drain(reading, nc, durable)
+                    continue
+            elif not any(w.unacknowledged for w in waiting):
+                # Everything that was ever published is stored: nothing is under suspicion any more.
+                for durable in durables:
+                    await asyncio.to_thread(Attempts(reading.pg, durable.stream, durable.partition).clear)
+                if now - heard >= pace.idle_for_s:
+                    return
+            elif pace.idle_for_s == 0:
+                return  # once through: what a dead reader still holds comes again later
+            if now - began >= pace.run_for_s:
+                return
+            await asyncio.sleep(_POLL_S)
+
+
+async def _drain(reading: _Reading, nc: Client, durable: Durable) -> None:
+    """Land what waits in one durable now, batch after batch."""
+    attempts = Attempts(reading.pg, durable.stream, durable.partition)
+    feeds = await asyncio.to_thread(reading.feeds)
+    marks = await asyncio.to_thread(attempts.marks)
+    while True:
+        messages = sorted(await durable.pull(messages=reading.pace.batch), key=lambda m: m.seq)
+        if not messages:
+            return
+        reading.report.messages += len(messages)
+        for part in parts(messages, marks):
+            done = await asyncio.to_thread(_try, attempts, reading.landings[durable.stream], feeds, part)
+            await acknowledge(nc, part.messages)
+            reading.report.landings += bool(done)
+            for one in done:
+                reading.tell(one)
+        if not durable.has_more or reading.stop():
+            return
+
+
+def _try(attempts: Attempts, landing: Landing, feeds: Mapping[str, Feed], part: Part) -> list[Landed]:
+    """Land one part under its mark."""
+    poison = part.mark is not None and part.mark.is_poison
+    mark = attempts.begin(part)
+    try:
+        return _landed(landing, part.messages, feeds, poison=poison)
+    finally:
+        # Also when an error is told: it is the disk's, or a server's. What kills the process comes never here.
+        attempts.end(mark)
+
+
+def _landed(landing: Landing, messages: list[Message], feeds: Mapping[str, Feed], *, poison: bool) -> list[Landed]:
+    for attempt in range(1, _MAX_OVERTAKEN + 1):
+        try:
+            return landing.land(messages, feeds, poison=poison)
+        except Overtaken:
+            if attempt == _MAX_OVERTAKEN:
+                raise
+    raise VigieError("unreachable")
