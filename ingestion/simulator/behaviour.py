@@ -87,6 +87,7 @@ FALSE_PER_DAY: Final = 0.5
 FALSE_VISITED: Final = 0.5
 # The patroller passes everywhere within three weeks.
 PATROL_MOST: Final = 21 * DAY
+PATROL_DARK_MOST: Final = 2 * DAY  # a street without light is seen from afar
 
 # --- the command post: working seconds (median, spread) unless on call
 ACKNOWLEDGE: Final = (20 * MINUTE, 0.8)
@@ -97,6 +98,9 @@ DISPATCH_ON_CALL: Final = (14 * MINUTE, 0.5)
 TRAVEL: Final = (25 * MINUTE, 0.4)
 MAKE_SAFE: Final = (15 * MINUTE, 0.5)
 REPAIR: Final = {"lamp-out": (35 * MINUTE, 0.5), "street-on-by-day": (70 * MINUTE, 0.6), "cabinet-dark": (150 * MINUTE, 0.9)}
+# A quarter of dark cabinets have a damaged cable under the pavement: found, dug up, mended; in working seconds, least and span.
+CABLE_FAULT: Final = 0.25
+CABLE_REPAIR: Final = (7 * HOUR, 9 * HOUR)
 # A part that is not in stock: the clock is suspended, two to eight days.
 PART_MISSING: Final = 0.07
 PART_DAYS: Final = (2, 8)

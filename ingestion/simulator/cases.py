@@ -133,7 +133,9 @@ def _notices(failure: Failure, draw: Draw, pause: Callable[[int], int]) -> list[
 
 
 def _patrol(failure: Failure, draw: Draw) -> int:
-    """Return when the patroller reports what nobody else did: the morning after the round."""
+    """Return when the patroller reports what nobody else did: at once where a street is dark, else the morning after the round."""
+    if failure.fault_type == "cabinet-dark":
+        return failure.started + int(HOUR + draw("patrol") * (b.PATROL_DARK_MOST - HOUR))
     round_at = failure.started + int(DAY + draw("patrol") * (b.PATROL_MOST - DAY))
     return next_open(round_at)
 
@@ -152,6 +154,8 @@ def _order(territory: Territory, failure: Failure, known: int, draw: Draw) -> Or
     made_safe = arrived + int(lognormal(draw("safe"), *b.MAKE_SAFE))
     restored = made_safe + min(int(lognormal(draw("repair"), *b.REPAIR[fault])), _REPAIR_MOST)
     suspended = 0
+    if on_call and draw("cable") < b.CABLE_FAULT:
+        restored = add_open(made_safe, b.CABLE_REPAIR[0] + draw("dig") * b.CABLE_REPAIR[1])
     if not on_call and draw("part") < b.PART_MISSING:
         days = b.PART_DAYS[0] + int(draw("days") * (b.PART_DAYS[1] - b.PART_DAYS[0] + 1))
         back = next_open(restored + days * DAY)

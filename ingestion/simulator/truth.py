@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from ingestion.simulator import truth_energy
 from ingestion.simulator.cases import Case
-from ingestion.simulator.clock import DAY, HOUR, instant, open_seconds, seconds
-from ingestion.simulator.world import World
+from ingestion.simulator.clock import HOUR, instant, open_seconds, seconds
+from ingestion.simulator.world import HIDES_MOST, World
 
 # Hours of a real contract to arrive, make safe, restore, by the wall clock, of the faults that happen here.
 GUARANTEES: Final[dict[str, tuple[float | None, float | None, float | None]]] = {
@@ -26,9 +26,6 @@ GUARANTEES: Final[dict[str, tuple[float | None, float | None, float | None]]] = 
 }
 # The name of a loss of communication, which is no fault of the referential.
 COMMUNICATION_LOSS: Final = "communication-loss"
-# A silence never lasts so long: what is told after a failure is told within it.
-_TOLD_WITHIN: Final = 10 * DAY
-
 _INSTANT: Final = pa.timestamp("us", "UTC")
 _TEXT, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 SCHEMAS: Final[dict[str, pa.Schema]] = {
@@ -159,7 +156,7 @@ def told_span(world: World, case: Case) -> tuple[int | None, int | None]:
         return None, None
     if x.process == "cabinet-dark":
         first = world.first_cabinet_sample(x.cabinet, x.started, x.ended)
-        return (None, None) if first is None else (first, world.first_cabinet_sample(x.cabinet, x.ended, x.ended + _TOLD_WITHIN))
+        return (None, None) if first is None else (first, world.first_cabinet_sample(x.cabinet, x.ended, x.ended + HIDES_MOST))
     own = x.process != "light-unheard"
     seen = None
     for down, up in x.downs or ((x.started, x.ended),):
@@ -167,7 +164,7 @@ def told_span(world: World, case: Case) -> tuple[int | None, int | None]:
         if sample is not None:
             seen = seen or (sample, up)
             seen = (seen[0], up)
-    return (None, None) if seen is None else (seen[0], world.first_sample(x.light, seen[1], seen[1] + _TOLD_WITHIN))
+    return (None, None) if seen is None else (seen[0], world.first_sample(x.light, seen[1], seen[1] + HIDES_MOST))
 
 
 def _failure(world: World, case: Case, told: tuple[int | None, int | None], last: int) -> dict[str, Any]:

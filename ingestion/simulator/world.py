@@ -25,8 +25,9 @@ from ingestion.simulator.routine import preventive_of, reports_of
 from ingestion.simulator.territory import Territory, build
 
 Span = tuple[int, int]
-# What hides a light (a dark cabinet, a silent concentrator, its own radio) lasts less.
-_HIDES_MOST: Final = 7 * DAY
+# What hides a light (a dark cabinet, a silent concentrator, its own radio) lasts less: two days until the patroller sees a dark street,
+# two of work on its cable, four of a long week-end between them.
+HIDES_MOST: Final = 10 * DAY
 # A report of the routine is closed within 130 h of working time (four weeks with holidays); planned work is asked for a week before.
 ROUTINE_DAYS: Final = 45
 
@@ -88,7 +89,7 @@ class World:
         """Return when a cabinet is without supply in [start, end)."""
         return [
             (c.failure.started, c.failure.ended)
-            for m in f.months(start - _HIDES_MOST, end)
+            for m in f.months(start - HIDES_MOST, end)
             for c in self._dark(m)
             if c.failure.cabinet == cabinet and c.failure.started < end and c.failure.ended > start
         ]
@@ -105,7 +106,7 @@ class World:
         """Return when the concentrator does not hear a light, and says so in its place."""
         return [
             (x.started, x.ended)
-            for m in f.months(start - _HIDES_MOST, end)
+            for m in f.months(start - HIDES_MOST, end)
             for x in self._drawn(m)
             if x.process == "light-unheard" and x.light == light and x.started < end and x.ended > start
         ]
@@ -123,7 +124,7 @@ class World:
         return self._first(cabinet, self.cabinet_phase(cabinet), at, until, None, dark=False)
 
     def _first(self, cabinet: int, phase: int, at: int, until: int, light: int | None, *, dark: bool) -> int | None:
-        far = min(until, at + _HIDES_MOST)
+        far = min(until, at + HIDES_MOST)
         hidden = list(self.lost_spans(cabinet, at, far))
         if dark:
             hidden += self.dark_spans(cabinet, at, far)
@@ -173,7 +174,7 @@ class World:
         return [x for c in self._candidates(month) if f.lasting(c, before) for x in f.make(c, self.territory, month)]
 
     def _gateways(self, cabinet: int, start: int, end: int) -> Iterator[Failure]:
-        for m in f.months(start - _HIDES_MOST, end):
+        for m in f.months(start - HIDES_MOST, end):
             for x in self._drawn(m):
                 if x.process == "gateway-lost" and x.cabinet == cabinet and x.started < end and x.ended > start:
                     yield x
@@ -193,7 +194,7 @@ class World:
     def _case(self, failure: Failure) -> Case:
         told: int | None = None
         if failure.is_remote:
-            far = failure.started + _HIDES_MOST
+            far = failure.started + HIDES_MOST
             if failure.process == "lamp-out":
                 told = self.first_sample(failure.light, failure.started, far)
             else:

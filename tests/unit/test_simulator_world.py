@@ -20,7 +20,7 @@ from ingestion.simulator.clock import DAY, HOUR, MINUTE, add_open, at_local, loc
 from ingestion.simulator.meters import common, lit_spans, minus
 from ingestion.simulator.presets import preset
 from ingestion.simulator.territory import REGIMES
-from ingestion.simulator.world import World
+from ingestion.simulator.world import HIDES_MOST, World
 
 _START = at_local(dt.date(2025, 1, 1))
 _END = at_local(dt.date(2026, 1, 1))
@@ -106,6 +106,10 @@ def test_no_failure_lasts_past_the_bound_that_windows_rely_on(year: list[Case]) 
     assert max(c.failure.ended - c.failure.started for c in year) < b.LONGEST
     assert max(r.closed - c.failure.started for c in year for r in c.reports) < b.LONGEST + 10 * DAY
     assert all(c.failure.ended > c.failure.started for c in year)
+    hiding = [c.failure for c in year if c.failure.process in ("cabinet-dark", "gateway-lost", "light-unheard")]
+    assert max(x.ended - x.started for x in hiding) < HIDES_MOST
+    # Some cables are dug up: whole nights are dark.
+    assert max(x.ended - x.started for x in hiding if x.process == "cabinet-dark") > DAY
 
 
 def test_people_act_in_the_order_that_is_possible(year: list[Case]) -> None:
