@@ -44,6 +44,7 @@ def access_command(
             "host": settings.broker_host,
             "port": settings.mqtt_port,
             "version": "3.1.1",
+            "tls": nats_server.tls_folder(settings) is not None,
             "user": feed,
             "topics": doors.feeds[feed],
         },
@@ -54,7 +55,7 @@ def access_command(
         common.print_json(document)
         return
     rows = [
-        ("MQTT 3.1.1", f"mqtt://{settings.broker_host}:{settings.mqtt_port}, QoS 1 (0 may be lost, 2 is refused)"),
+        ("MQTT 3.1.1", f"{nats_server.mqtt_url(settings)}, QoS 1 (0 may be lost, 2 is refused)"),
         ("User", feed),
         ("Topics", ", ".join(doors.feeds[feed]) or "none: this feed is sent by HTTP only"),
         ("HTTP", f"POST {document['http']['url']}, header Authorization: Bearer PASSWORD"),

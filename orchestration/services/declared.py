@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from orchestration import simulation
 from orchestration.services import dagster_config, nats_server, postgres_cluster
 from orchestration.services.checks import BrokerCheck, Check, DaemonCheck, HttpCheck, PostgresCheck, TcpCheck
 from orchestration.settings import Settings
@@ -71,7 +72,14 @@ def services(settings: Settings, *, definitions: str = DEFINITIONS) -> tuple[Ser
     """
     if settings.profile == "server":
         return (_intake(settings, needs=()), *_dagster(settings, definitions, needs=()))
-    return (_postgres(settings), _nats(settings), _intake(settings, needs=("nats",)), *_dagster(settings, definitions, needs=("postgres",)))
+    simulated = simulation.load(settings)
+    return (
+        _postgres(settings),
+        _nats(settings),
+        _intake(settings, needs=("nats",)),
+        *_dagster(settings, definitions, needs=("postgres",)),
+        *(() if simulated is None or simulated.is_paused else (_speaker(settings),)),
+    )
 
 
 def _postgres(settings: Settings) -> Service:
@@ -98,7 +106,7 @@ def _nats(settings: Settings) -> Service:
         # Ready in a tenth of a second; it reads streams of several GB again after a kill.
         start_timeout_s=120.0,
         port=settings.nats_port,
-        url=f"mqtt://{settings.broker_host}:{settings.mqtt_port}",
+        url=nats_server.mqtt_url(settings),
         stop_timeout_s=30,
     )
 
@@ -113,6 +121,17 @@ def _intake(settings: Settings, needs: tuple[str, ...]) -> Service:
         needs=needs,
         port=settings.intake_port,
         url=settings.intake_url,
+    )
+
+
+def _speaker(settings: Settings) -> Service:
+    return Service(
+        name="simulator",
+        title="Simulated territory",
+        command=(sys.executable, "-m", "orchestration.simulation"),
+        check=simulation.SpeakerCheck(settings),
+        start_timeout_s=60.0,
+        needs=("intake",),
     )
 
 

@@ -24,6 +24,8 @@ MAX_BODY: Final = 8 * 1024 * 1024
 _MAX_PAYLOAD: Final = MAX_BODY + 64 * 1024
 # Streams are on disk; memory is for what the broker keeps for itself.
 _MEMORY: Final = 64 * 1024 * 1024
+CERTIFICATE: Final = "cert.pem"
+KEY: Final = "key.pem"
 # Who may ask the broker to read its configuration again; same password as the platform's user.
 ADMIN_USER: Final = "vigie-admin"
 # In a topic: what the broker's language takes for its own, even between quotes.
@@ -56,7 +58,14 @@ class Listens:
 
 
 def configuration(
-    *, store: Path, listens: Listens, password: str, users: Iterable[StreamUser], max_bytes: int, sync_interval: str
+    *,
+    store: Path,
+    listens: Listens,
+    password: str,
+    users: Iterable[StreamUser],
+    max_bytes: int,
+    sync_interval: str,
+    tls: Path | None = None,
 ) -> dict[str, Any]:
     """Return the broker's configuration.
 
@@ -67,6 +76,7 @@ def configuration(
         users: the feeds that may publish; their filters must not overlap between feeds (`conflicts`).
         max_bytes: what its streams may take of the disk.
         sync_interval: how often what was written is forced to the disk: a duration (`1s`), or `always`.
+        tls: folder of `cert.pem` and `key.pem`, with which MQTT speaks TLS only; without, it is not encrypted.
     """
     listed = sorted(users, key=lambda user: user.feed)
     mapped = {source: destination for user in listed for source, destination in mappings(user.feed, user.topics).items()}
@@ -80,7 +90,7 @@ def configuration(
         "ping_interval": "30s",
         "jetstream": jetstream,
         # QoS 2 is refused: the broker recognises repetitions by the packet's number alone, which two devices share within minutes.
-        "mqtt": {"listen": f"{listens.host}:{listens.mqtt}", "reject_qos2_publish": True},
+        "mqtt": {"listen": f"{listens.host}:{listens.mqtt}", "reject_qos2_publish": True} | _tls(tls),
         "system_account": "SYS",
         "accounts": {
             "SYS": {"users": [{"user": ADMIN_USER, "password": password}]},
@@ -92,6 +102,13 @@ def configuration(
             }
         },
     }  # fmt: skip
+
+
+def _tls(folder: Path | None) -> dict[str, Any]:
+    if folder is None:
+        return {}
+    # Nothing else: the broker takes a certificate while it runs, but not another bound on the handshake (its own is two seconds).
+    return {"tls": {"cert_file": str(folder / CERTIFICATE), "key_file": str(folder / KEY)}}
 
 
 def text(document: Mapping[str, Any]) -> str:

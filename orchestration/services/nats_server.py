@@ -36,6 +36,8 @@ _MOST_BYTES: Final = 32 * 1024**3
 _LEAST_BYTES: Final = 256 * 1024**2
 # The container's own folder, of the broker's image.
 _CONTAINER_STORE: Final = Path("/data")
+# Where it sees the folder of its configuration (docker-compose.yml).
+_CONTAINER_CONFIGURATION: Final = Path("/etc/vigie")
 _CONTAINER_PORT: Final = 4222
 # What a restart and some minutes of a large city need; with less, a restarted broker would stop again at once.
 ROOM_BYTES: Final = 128 * 1024**2
@@ -65,6 +67,17 @@ class Doors:
 def configuration_file(settings: Settings) -> Path:
     """Where the broker's configuration stands. It holds passwords."""
     return settings.broker_path / "nats.conf"
+
+
+def tls_folder(settings: Settings) -> Path | None:
+    """Return where the certificate and key of the MQTT port are, if somebody put them there."""
+    folder = settings.broker_path / "tls"
+    return folder if (folder / nats_config.CERTIFICATE).exists() and (folder / nats_config.KEY).exists() else None
+
+
+def mqtt_url(settings: Settings) -> str:
+    """Return where equipment finds the broker."""
+    return f"{'mqtt' if tls_folder(settings) is None else 'mqtts'}://{settings.broker_host}:{settings.mqtt_port}"
 
 
 def doors(settings: Settings) -> Doors:
@@ -186,7 +199,7 @@ def _contracts(settings: Settings, before: Doors) -> tuple[dict[str, list[str]],
 
 
 def _configuration(settings: Settings, now: Doors, users: list[StreamUser]) -> dict[str, Any]:
-    is_local = settings.profile == "local"
+    is_local, tls = settings.profile == "local", tls_folder(settings)
     every = "0.0.0.0"  # noqa: S104 - a container's own network
     document = nats_config.configuration(
         store=_store(settings) if is_local else _CONTAINER_STORE,
@@ -197,6 +210,7 @@ def _configuration(settings: Settings, now: Doors, users: list[StreamUser]) -> d
         users=users if now.is_open else (),
         max_bytes=now.max_bytes,
         sync_interval=settings.stream_sync,
+        tls=tls if tls is None or is_local else _CONTAINER_CONFIGURATION / tls.name,
     )
     return document | ({"pid_file": str(settings.run_path / "nats.pid")} if is_local else {})
 
@@ -256,7 +270,8 @@ def _signature(settings: Settings) -> str:
     """Return what changes with any file the configuration is made from."""
     files = [path for path in settings.feeds_path.glob("*.y*ml") if not path.name.startswith(".")] if settings.feeds_path.is_dir() else []
     parts: list[object] = [settings.nats_url, settings.mqtt_port, settings.nats_monitor_port, settings.stream_sync]
-    for path in [*sorted(files), settings.home / instance_secrets.FILE_NAME]:
+    tls = (settings.broker_path / "tls" / name for name in (nats_config.CERTIFICATE, nats_config.KEY))
+    for path in [*sorted(files), settings.home / instance_secrets.FILE_NAME, *tls]:
         try:
             found = path.stat()
         except FileNotFoundError:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import http.client
+import ipaddress
 import json
 import os
+import ssl
 import subprocess
 import sys
 from contextlib import closing
@@ -14,6 +16,10 @@ from typing import Any
 
 import aiomqtt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from nats.aio.client import Client
 
 from ingestion.stream import broker as streams
@@ -189,6 +195,49 @@ def test_a_feed_that_runs_wild_is_slowed(instance: StreamInstance) -> None:
     assert [answer.status for answer in answers] == [202, 202, 429]
     assert 1 <= int(answers[2].headers["retry-after"]) <= 10
     assert instance.post("bins", b"{}").status == 202
+
+
+def test_a_certificate_encrypts_mqtt_and_its_renewal_holds_by_itself(instance: StreamInstance) -> None:
+    folder = instance.settings.broker_path / "tls"
+    folder.mkdir()
+
+    def certify(name: str) -> str:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        now = dt.datetime.now(dt.UTC)
+        made = (
+            x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+            .serial_number(x509.random_serial_number()).not_valid_before(now).not_valid_after(now + dt.timedelta(days=2))
+            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(instance.host))]), critical=False)
+            .sign(key, hashes.SHA256())
+        )  # fmt: skip
+        (folder / "key.pem").write_bytes(
+            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        )
+        (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        return made.public_bytes(serialization.Encoding.PEM).decode()
+
+    def shown() -> str:
+        try:
+            return ssl.get_server_certificate((instance.host, instance.mqtt_port), timeout=5)
+        except OSError:
+            return ""
+
+    async def publish(certificate: str) -> None:
+        async with aiomqtt.Client(
+            instance.host, instance.mqtt_port, username="lights", password=instance.passwords["lights"], identifier="d", timeout=10,
+            tls_context=ssl.create_default_context(cadata=certificate),
+        ) as mqtt:  # fmt: skip
+            await mqtt.publish("lights/1/state", b"x", qos=1)
+
+    first = certify("first")
+    instance.until(lambda: shown() == first, "MQTT is encrypted")
+    asyncio.run(publish(first))
+    assert nats_server.mqtt_url(instance.settings).startswith("mqtts://")
+    second = certify("second")
+    instance.until(lambda: shown() == second, "the new certificate is shown")
+    asyncio.run(publish(second))
+    assert instance.post("lights", b"{}").status == 202
 
 
 def test_tokens_stand_in_no_log_and_no_command_line(instance: StreamInstance) -> None:

@@ -27,7 +27,8 @@ def test_what_is_needed_to_connect_is_shown_and_the_password_only_when_asked(
     document: dict[str, Any] = json.loads(out)
     assert code == 0
     assert document["mqtt"] == {
-        "host": "127.0.0.1", "port": stream_instance.mqtt_port, "version": "3.1.1", "user": "lights", "topics": ["lights/+/state", "cab/#"],
+        "host": "127.0.0.1", "port": stream_instance.mqtt_port,
+        "version": "3.1.1", "tls": False, "user": "lights", "topics": ["lights/+/state", "cab/#"],
     }  # fmt: skip
     assert document["http"]["url"] == f"http://127.0.0.1:{stream_instance.settings.intake_port}/ingest/lights"
     assert document["password"] is None
@@ -62,8 +63,9 @@ def test_a_running_broker_lets_a_new_feed_in_at_once(stream_instance: StreamInst
     log = (stream_instance.settings.logs_path / "nats.log").read_text()
     assert "Reloaded: authorization users" in log
     import paho.mqtt.client as mqtt
+    from paho.mqtt.enums import CallbackAPIVersion
 
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="d")
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="d")
     client.username_pw_set("lights", stream_instance.passwords["lights"])
     client.connect(stream_instance.host, stream_instance.mqtt_port)
     client.loop_start()

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from orchestration.services import declared, nats_server
+from orchestration.services import declared, nats_config, nats_server
 from orchestration.settings import Settings, server_variables, variable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,6 +171,9 @@ def test_the_broker_is_the_embedded_one() -> None:
 
 def test_the_broker_reads_what_prepare_writes(settings: Settings) -> None:
     server = settings.model_copy(update={"profile": "server", "mqtt_port": 1883, "nats_monitor_port": 8222})
+    (server.broker_path / "tls").mkdir()
+    for name in (nats_config.CERTIFICATE, nats_config.KEY):
+        (server.broker_path / "tls" / name).touch()
     nats_server.refresh(server, reload=False)
     written = nats_server.configuration_file(server)
     mounts = {volume.split(":")[0]: volume.split(":")[1] for volume in (*SERVICES["prepare"]["volumes"], *SERVICES["nats"]["volumes"])}
@@ -180,6 +183,7 @@ def test_the_broker_reads_what_prepare_writes(settings: Settings) -> None:
     document = json.loads(written.read_text())
     assert (document["listen"], document["mqtt"]["listen"]) == ("0.0.0.0:4222", "0.0.0.0:1883")
     assert document["jetstream"]["store_dir"] == mounts["nats"]
+    assert document["mqtt"]["tls"]["cert_file"] == f"{mounts['nats-configuration']}/tls/{nats_config.CERTIFICATE}"
     assert written.stat().st_mode & 0o077 == 0
 
 
