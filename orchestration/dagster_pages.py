@@ -15,6 +15,7 @@ import requests
 from orchestration.services.dagster_config import LOCATION_NAME
 from orchestration.settings import Settings
 
+FEED_PREFIX: Final = "feed"
 _TIMEOUT_S: Final = 30.0
 _KNOWN: Final = "query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { __typename } }"
 _RELOAD: Final = "mutation ($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename } }"
@@ -22,7 +23,7 @@ _RELOAD: Final = "mutation ($name: String!) { reloadRepositoryLocation(repositor
 
 def feed_key_path(feed: str) -> list[str]:
     """Return a feed's asset key: Dagster takes no hyphen in one."""
-    return ["feed", feed.replace("-", "_")]
+    return [FEED_PREFIX, feed.replace("-", "_")]
 
 
 def tell_landing(settings: Settings, key: list[str], partition: str, metadata: dict[str, int]) -> str | None:

@@ -49,7 +49,7 @@ def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definit
             models.publication_asset(manifest),
         ],
         asset_checks=feed_assets.feed_checks(feeds),
-        jobs=[build_job, streams.stream_job(), maintenance.maintain_job()],
+        jobs=[build_job, streams.stream_job, maintenance.maintain_job()],
         schedules=[build_schedule(), streams.stream_schedule(), maintenance.maintain_schedule(), *feed_assets.feed_schedules(feeds)],
         resources=resources,
         # Steps of one run take turns on the lake anyway; a process per step costs four to six seconds each.

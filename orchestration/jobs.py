@@ -10,7 +10,7 @@ import dagster as dg
 
 from ingestion.lake.reference import TABLES
 from orchestration import inputs, runs
-from orchestration.assets.common import Instance
+from orchestration.assets.common import FEED_PREFIX, STREAM, Instance
 from orchestration.assets.models import ONLY_NEW_TAG, PUBLICATION
 
 BUILD_JOB: Final = "build"
@@ -21,8 +21,9 @@ BUILD_CADENCE: Final = "*/15 * * * *"
 def build_selection() -> dg.AssetSelection:
     """Everything downstream of the raw tables: reference tables, models, publication."""
     reference = dg.AssetSelection.assets(*[dg.AssetKey(["raw", t]) for t in TABLES])
-    models = dg.AssetSelection.assets(PUBLICATION).upstream() - dg.AssetSelection.groups("raw")
-    # Feeds are pulled on their own schedules; what they landed is checked with each build, whoever landed it.
+    # Feeds and the stream land on their own schedules; what they landed is checked with each build, whoever landed it.
+    landing = dg.AssetSelection.groups("raw") | dg.AssetSelection.key_prefixes(FEED_PREFIX) | dg.AssetSelection.assets(STREAM)
+    models = dg.AssetSelection.assets(PUBLICATION).upstream() - landing
     return reference | models | dg.AssetSelection.all_asset_checks()
 
 

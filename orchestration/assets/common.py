@@ -10,11 +10,13 @@ from typing import Final
 
 import dagster as dg
 
-from orchestration.dagster_pages import feed_key_path
+from orchestration.dagster_pages import FEED_PREFIX, feed_key_path
 from orchestration.settings import Settings
 
 # Whoever changes tables that others may change holds this pool; its limit of one is in the instance's configuration.
 LAKE_WRITER: Final = "lake_writer"
+
+__all__ = ["FEED_PREFIX", "LAKE_WRITER", "RECEIVED_ON", "RETRY", "STREAM", "Instance", "feed_key", "key_part"]
 
 # What equipment sends by itself, on its way to the lake: the asset that feeds of this kind come from.
 STREAM: Final = dg.AssetKey(["stream"])

@@ -17,6 +17,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from ingestion import reference
 from ingestion.feeds.registry import valid_feeds
 from ingestion.lake.builds import find_build
+from ingestion.lake.maintain import tidy
 from ingestion.lake.publish import publish
 from ingestion.lake.reference import TABLES
 from ingestion.lake.session import MUTATE_LOCK, advisory_lock
@@ -90,6 +91,9 @@ def reference_assets() -> dg.AssetsDefinition:
             done = reference.refresh(
                 settings.lake, valid_feeds(settings.feeds_path), settings.declared_path, today=dt.datetime.now(dt.UTC).date()
             )
+            # What landed since the last build stands in small pieces, which every model would read.
+            tidied = tidy(settings.lake)
+        context.log.info("tidied: %s", tidied)
         for key in context.selected_asset_keys:
             yield dg.MaterializeResult(asset_key=key, metadata={"changed": key.path[-1] in done.changed})
 

@@ -25,7 +25,7 @@ from ingestion.stream.partition import Pace, partitions_being_read, read_partiti
 from orchestration.assets.common import RECEIVED_ON, STREAM, Instance, feed_key
 from orchestration.settings import Settings
 
-STREAM_JOB: Final = "stream"
+STREAM_JOB: Final = "read_stream"
 STREAM_PARTITIONS: Final = dg.StaticPartitionsDefinition([str(p) for p in range(PARTITIONS)])
 _CADENCE: Final = "* * * * *"
 # A run that has been asked for takes its partition's lock within this: it waits for its turn, then imports for ten seconds on a
@@ -91,9 +91,9 @@ def engine_limits(settings: Settings) -> EngineLimits:
     return EngineLimits(DEFAULT_LIMITS.memory_limit, DEFAULT_LIMITS.threads, settings.temporary_path)
 
 
-def stream_job() -> dg.UnresolvedAssetJobDefinition:
-    """Return the job that reads one partition."""
-    return dg.define_asset_job(STREAM_JOB, selection=dg.AssetSelection.assets(STREAM), description="Lit une partition du courtier.")
+stream_job = dg.define_asset_job(
+    STREAM_JOB, selection=dg.AssetSelection.assets(STREAM), description="Lit une partition du courtier et range ce qui y attend."
+)
 
 
 def stream_schedule() -> dg.ScheduleDefinition:

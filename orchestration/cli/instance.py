@@ -6,6 +6,7 @@ Here: what these commands print. Not here: how services are run (`orchestration.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingestion.errors import VigieError, WrongUse
+from orchestration import simulation
 from orchestration.cli import common
 from orchestration.cli.common import Json
 from orchestration.services import control, declared, nats_server, supervisor
@@ -32,18 +34,22 @@ if TYPE_CHECKING:
 def up(
     *,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once everything is healthy.")] = False,
-    simulate: Annotated[str, typer.Option(help="Simulated territory: chalons, dijon, a number of assets, or none.")] = "none",
+    simulate: Annotated[
+        str | None,
+        typer.Option(help="Simulated territory: chalons, dijon, a number of lights; none silences it. A new instance gets four weeks."),
+    ] = None,
 ) -> None:
     """Start the instance (made on its first start), wait until it is healthy, print its addresses and keep running."""
-    if simulate != "none":
-        raise WrongUse(f"--simulate {simulate}: the simulator is not part of this version", remedy="leave --simulate out")
     settings = _settings_to_start()
+    simulated = _simulated(settings, simulate)
     common.say(f"home {settings.home}, profile {settings.profile}")
     _interrupt_on(signal.SIGTERM, signal.SIGHUP)
     started = supervisor.up(settings, common.say)
     try:
         if started.process is None:
             common.say("this instance runs already")
+        if simulated is not None:
+            simulation.fill(started.settings, simulated, common.say)
             nats_server.refresh(started.settings)  # contracts may have changed
         _print_services(supervisor.status(started.settings))
         print(f"Home {started.settings.home}, logs in {started.settings.logs_path}", flush=True)
@@ -111,6 +117,21 @@ def doctor(*, as_json: Json = False) -> None:
         common.print_table(("", "Check", "Found", "Remedy"), (("ok" if f.is_ok else "!!", f.name, f.found, f.remedy) for f in findings))
     if not healthy:
         raise typer.Exit(common.FAILED)
+
+
+def _simulated(settings: Settings, size: str | None) -> simulation.Simulation | None:
+    """Settle what is simulated before the services start: the broker must let its feeds in, the supervisor know its speaker."""
+    found = simulation.load(settings)
+    if size is None or (found is None and size == "none"):
+        return found
+    if settings.profile == "server":
+        raise WrongUse(
+            "a server instance simulates nothing", remedy="simulate in a local instance: unset VIGIE_PROFILE, and another --home"
+        )
+    running = control.Control.of(settings) is not None
+    if running and (found is None or found.is_paused != (size == "none")):
+        raise WrongUse("this instance runs: what it simulates is settled at its start", remedy="vigie down, then vigie up --simulate again")
+    return simulation.declare(settings, size, dt.datetime.now(dt.UTC))
 
 
 def _settings_to_start() -> Settings:

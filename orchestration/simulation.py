@@ -1,0 +1,233 @@
+"""The simulated territory of an instance: what it is made of, its history, the process that speaks for it.
+
+Here: the simulation's file in the home, filling a new instance, `python -m orchestration.simulation` (the service). Not here: the
+territory itself (`ingestion.simulator`), commands (`orchestration.cli`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import json
+import logging
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ingestion.errors import VigieError, WrongUse
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    from ingestion.simulator.world import World
+
+# Four weeks: a month's indicators have something to say, and landing and building it takes a minute.
+HISTORY: Final = dt.timedelta(weeks=4)
+SEED: Final = 1
+# What the speaker may be behind before somebody should look: it sends in slices of five minutes.
+_LATE: Final = dt.timedelta(minutes=15)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What an instance simulates.
+
+    Attributes:
+        size: `chalons`, `dijon` or a number of lights.
+        seed: another seed, another history.
+        history_from: where its history begins (UTC, ISO 8601).
+        live_from: where its history ends and live messages begin.
+        is_filled: whether the history is in the lake and built.
+        is_paused: whether the speaker is kept silent.
+    """
+
+    size: str
+    seed: int
+    history_from: str
+    live_from: str
+    is_filled: bool = False
+    is_paused: bool = False
+
+    @property
+    def span(self) -> tuple[dt.datetime, dt.datetime]:
+        """The span of the history."""
+        return dt.datetime.fromisoformat(self.history_from), dt.datetime.fromisoformat(self.live_from)
+
+    def world(self) -> World:
+        """Return the world."""
+        from ingestion.simulator.world import World
+
+        return World(int(self.size) if self.size.isdigit() else self.size, self.seed)
+
+
+def folder(settings: Settings) -> Path:
+    """Where the simulation's files are."""
+    return settings.home / "simulation"
+
+
+def load(settings: Settings) -> Simulation | None:
+    """Return what an instance simulates; None when it simulates nothing.
+
+    Raises:
+        VigieError: its file is damaged.
+    """
+    path = folder(settings) / "simulation.json"
+    try:
+        return Simulation(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):
+        raise VigieError(f"{path} is damaged", remedy="restore it from a backup, or simulate in another home") from None
+
+
+def declare(settings: Settings, size: str, now: dt.datetime) -> Simulation | None:
+    """Settle what an instance simulates, before its services start: its contracts and declared tables join the instance's.
+
+    Args:
+        settings: the instance.
+        size: `chalons`, `dijon`, a number of lights, or `none`, which silences a simulation.
+        now: the end of its history.
+
+    Returns:
+        The simulation; None when there is none.
+
+    Raises:
+        WrongUse: there is no such size, the instance simulates another territory, or it holds real data.
+    """
+    found = load(settings)
+    if size == "none":
+        if found is not None:
+            _save(settings, replace(found, is_paused=True))
+        return found
+    if found is not None and found.size != size:
+        raise WrongUse(
+            f"this instance simulates {found.size}, not {size}", remedy=f"vigie --home OTHER up --simulate {size} makes another instance"
+        )
+    if found is None:
+        _require_no_contracts(settings)
+        live_from = now.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
+        found = Simulation(size, SEED, (live_from - HISTORY).isoformat(), live_from.isoformat())
+    from ingestion.simulator import inventory
+
+    world = found.world()
+    settings.feeds_path.mkdir(parents=True, exist_ok=True)
+    settings.declared_path.mkdir(parents=True, exist_ok=True)
+    inventory.write_contracts(world, settings.feeds_path)
+    inventory.write_declared(world, settings.declared_path)
+    _save(settings, replace(found, is_paused=False))
+    return load(settings)
+
+
+def _require_no_contracts(settings: Settings) -> None:
+    own = sorted(p.name for p in settings.feeds_path.glob("*.y*ml")) if settings.feeds_path.exists() else []
+    if own:
+        raise WrongUse(
+            f"this instance has contracts of its own ({own[0]}): simulated equipment does not mix with real",
+            remedy="start it without --simulate, or simulate in another home (--home OTHER)",
+        )
+
+
+def fill(settings: Settings, simulation: Simulation, say: Callable[[str], None]) -> None:
+    """Land and build the history; what was done before is not done again.
+
+    Raises:
+        VigieError: a landing or the build failed.
+    """
+    if simulation.is_filled:
+        return
+    from ingestion.feeds.registry import find_feed
+    from ingestion.simulator import history, inventory
+    from orchestration import building, ingest
+
+    start, end = simulation.span
+    say(f"simulated territory {simulation.size}: writing its history from {start:%Y-%m-%d} to {end:%Y-%m-%d %H:%M} UTC")
+    work = folder(settings) / "history"
+    files = history.write(simulation.world(), work, start, end)
+    for feed in inventory.FEEDS:
+        contract = find_feed(feed, settings.feeds_path)
+        paths = [files.inventory] if feed == inventory.FEED else list(files.canonical[feed])
+        report = ingest.ingest(settings, contract, [str(p) for p in paths], canonical=feed != inventory.FEED, progress=say)
+        if report.failures:
+            raise VigieError(f"the history of {feed} was refused: {report.failures[0].error}", remedy=report.failures[0].remedy)
+    built = building.build(settings, say)
+    if not built.is_published:
+        raise VigieError("the simulated history was landed, but its build did not pass", remedy="vigie build says what failed")
+    # The files it landed are kept among the originals; the truth stays beside.
+    shutil.rmtree(work / "canonical")
+    _save(settings, replace(simulation, is_filled=True))
+
+
+def _save(settings: Settings, simulation: Simulation) -> None:
+    path = folder(settings) / "simulation.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".part")
+    draft.write_text(json.dumps(asdict(simulation), indent=2) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+@dataclass(frozen=True)
+class SpeakerCheck:
+    """The speaker keeps up with the clock."""
+
+    settings: Settings
+
+    def __call__(self, started_at: dt.datetime) -> str | None:
+        """Return `None` when all that fell due was sent, or the speaker has just started."""
+        now = dt.datetime.now(dt.UTC)
+        if now - started_at < _LATE:
+            return None
+        from ingestion.simulator.live import resume
+
+        reached = resume(_state(self.settings), started_at)
+        return None if now - reached < _LATE else f"nothing was sent since {reached:%Y-%m-%d %H:%M} UTC"
+
+
+def _state(settings: Settings) -> Path:
+    return folder(settings) / "sent_until.json"
+
+
+def speak(settings: Settings) -> None:
+    """Speak for the territory until asked to stop.
+
+    Raises:
+        VigieError: there is no simulation, or a message was refused for what it is.
+    """
+    from ingestion.simulator import inventory, live
+
+    simulation = load(settings)
+    if simulation is None:
+        raise WrongUse(f"{settings.home} simulates nothing", remedy="vigie up --simulate chalons")
+    passwords = {f: settings.secrets.streams[f].get_secret_value() for f in inventory.FEEDS if f in settings.secrets.streams}
+    endpoints = live.Endpoints(settings.broker_host, settings.mqtt_port, settings.intake_url, passwords)
+
+    def told(reached: live.Reached) -> None:
+        if reached.waiting_for:
+            _log.warning("waiting: %s", reached.waiting_for)
+        else:
+            live.record(_state(settings), reached)
+
+    with _until_asked() as asked:
+        since = live.resume(_state(settings), simulation.span[1])
+        _log.info("speaking for %s from %s on", simulation.size, since.isoformat())
+        asyncio.run(live.speak(simulation.world(), endpoints, since=since, stop=lambda: bool(asked), report=told))
+
+
+@contextlib.contextmanager
+def _until_asked() -> Iterator[list[int]]:
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda n, _frame: asked.append(n))
+    yield asked
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        speak(Settings.load())
+    except VigieError as error:
+        sys.exit(f"error: {error}")
