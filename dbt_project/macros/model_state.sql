@@ -7,6 +7,8 @@
     had landed by then: when somebody edits a rule, what it changes is not in the touched days, so the model is redone.
   - reach_days: the longest interval among the readings up to that landing (models of readings only).
 
+  - landing_seq -1: every day that is not closed is to be built again (the rules have changed).
+
   The line is written by a post-hook, in the transaction of the rows. A table without a line is a first build that was
   killed (dbt-duckdb creates and fills partitioned tables in separate transactions): it is dropped at the start of
   the run, and built whole. So is a table whose columns are no longer those of its contract (an upgrade).
@@ -104,10 +106,11 @@
         {% if relation is not none %}
             {% set known = model_state(node.name) %}
             {% set why = none %}
+            {% set rules_changed = 'the rules it depends on have changed' %}
             {% if known is none %}
                 {% set why = 'its first build did not end' %}
-            {% elif known.rules_digest != rules_digest(node.config.meta.get('rules'), known.landing_seq) %}
-                {% set why = 'the rules it depends on have changed' %}
+            {% elif known.landing_seq < 0 or known.rules_digest != rules_digest(node.config.meta.get('rules'), known.landing_seq) %}
+                {% set why = rules_changed %}
             {% elif adapter.get_columns_in_relation(relation) | map(attribute='name') | list != node.columns.keys() | list %}
                 {% set why = 'its columns have changed' %}
             {% endif %}
@@ -115,7 +118,12 @@
                 {% do log(node.name ~ ' is built whole: ' ~ why, info=true) %}
                 {# The look-ups above may have begun a transaction, which dbt would roll back: this one is committed. #}
                 {% do adapter.ensure_transaction() %}
-                {% do adapter.drop_relation(relation) %}
+                {% if why == rules_changed and closed_days('date') != 'false' %}
+                    {# Days whose raw rows have expired could not be built again: all others are, in their place. #}
+                    {% do run_query("update " ~ state ~ " set landing_seq = -1 where model = '" ~ node.name ~ "'") %}
+                {% else %}
+                    {% do adapter.drop_relation(relation) %}
+                {% endif %}
                 {% do adapter.commit() %}
             {% endif %}
         {% endif %}

@@ -12,7 +12,7 @@
     {% if not execute or model.resource_type == 'unit_test' or not is_incremental() %}{{ return(none) }}{% endif %}
     {% set meta = model.config.meta %}
     {% set known = model_state(model.name) %}
-    {% if known is none %}{{ return(none) }}{% endif %}
+    {% if known is none or known.landing_seq < 0 %}{{ return(none) }}{% endif %}
     {% set new = "landing_seq > " ~ known.landing_seq %}
     {% set reprocess_from = run_setting('reprocess_from') %}
     {% if reprocess_from != '' %}
@@ -38,6 +38,7 @@
   start is in the key: revisions are searched among the days on which new intervals begin, and nowhere else.
 #}
 {% macro days_touched_by_energy_reading(since, landed) -%}
+    {%- if not execute %}{{ return('') }}{% endif -%}
     {%- set begun = run_query("select distinct date '1970-01-01' + cast(" ~ utc_day_number('start_at') ~ " as integer) as day from "
         ~ raw_relation('energy_reading') ~ " where " ~ since ~ " order by day").columns[0].values() | map('string') | list -%}
     with touched as (
@@ -162,15 +163,36 @@
     {{ return([[ranges[0][0], ranges[-1][1]]] if ranges | length > max_ranges else ranges) }}
 {%- endmacro %}
 
-{# The incremental strategy: replace the touched days. #}
+{#
+  A condition on rows of a model: their raw rows are no longer whole, because their feed's retention has passed
+  (raw.retention_floor, which maintenance writes). Such days stay as they were built; a row that lands for one stays in the raw
+  table and is set aside: built again from what is left, the day would lose all else. The floor's own day is closed with
+  them: in zones east of UTC it begins before.
+#}
+{% macro closed_days(day_column) -%}
+    {%- set floor = raw_relation('retention_floor') -%}
+    {%- if adapter.get_relation(floor.database, floor.schema, floor.identifier) is none -%}{{ return('false') }}{%- endif -%}
+    {%- set conditions = [] -%}
+    {%- for row in run_query("select replace(feed, '''', ''''''), max(floor_on) from " ~ floor ~ " group by feed order by feed").rows -%}
+        {%- do conditions.append("feed = '" ~ row[0] ~ "' and " ~ day_column ~ " <= date '" ~ row[1] ~ "'") -%}
+    {%- endfor -%}
+    {{ return(conditions | join(' or ') if conditions else 'false') }}
+{%- endmacro %}
+
+{# The incremental strategy: replace the touched days that are not closed. #}
 {% macro get_incremental_touched_days_sql(arg_dict) -%}
     {%- set columns = get_quoted_csv(arg_dict['dest_columns'] | map(attribute='name') | list) -%}
     {%- set day_column = model.config.meta.day_column -%}
     {%- set days = touched_days() -%}
     {%- do log(model.name ~ ': ' ~ ('every day' if days is none else days | length ~ ' touched days'), info=true) -%}
-    delete from {{ arg_dict['target_relation'] }} where {{ day_condition(day_column, days) }};
+    {%- set open = 'not (' ~ closed_days(day_column) ~ ')' -%}
+    {%- set aside = scalar('select count(*) from ' ~ arg_dict['temp_relation'] ~ ' where not ' ~ open) -%}
+    {%- if aside -%}
+        {%- do log(model.name ~ ': ' ~ aside ~ ' rows of closed days are set aside (past the retention of their feed)', info=true) -%}
+    {%- endif %}
+    delete from {{ arg_dict['target_relation'] }} where {{ day_condition(day_column, days) }} and {{ open }};
     insert into {{ arg_dict['target_relation'] }} ({{ columns }})
-    select {{ columns }} from {{ arg_dict['temp_relation'] }} order by {{ day_column }};
+    select {{ columns }} from {{ arg_dict['temp_relation'] }} where {{ open }} order by {{ day_column }};
 {%- endmacro %}
 
 {#

@@ -1,6 +1,14 @@
 """Keeping a lake small and quick: retention, flush, merge, expire, clean.
 
-Here: one pass of maintenance and its report, and forgetting what no ledger line refers to. Not here: when it runs (`orchestration`).
+Here: the nightly pass and its report, the light pass of every build, and forgetting what no ledger line refers to. Not here:
+when they run (`orchestration`).
+
+| what grows | with landings every minute | bounded by |
+|---|---|---|
+| rows in the catalogue | every batch of up to 1,000 rows | `tidy`, with each build |
+| small files | one per table and `tidy` | `tidy`: files of a day that are still small become one |
+| files with deletions (the stream's cursors, days built again) | one per update | `maintain`: rewritten past a tenth of deleted rows |
+| snapshots, files replaced | one per landing | `maintain`: expired after a day, but those that published views read |
 
 Snapshots that published views are pinned to are never expired: the view would break. Orphaned files (a writer killed
 between file and commit) are deleted only past a margin, so that a file being written now is not taken for one.
@@ -13,6 +21,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import duckdb
@@ -29,6 +38,12 @@ DEFAULT_ORPHAN_MARGIN: Final = dt.timedelta(hours=6)
 # "could not serialize access", "attempting to compact…": a table being written meanwhile. Waits 0.2 s, 0.4 s… 12 s in all.
 _ATTEMPTS: Final = 6
 _FIRST_WAIT_S: Final = 0.2
+# Deleted rows are read and thrown away until their file is written again; below a tenth, writing costs more than reading.
+_REWRITE_SHARE: Final = 0.1
+# A file past this size is left by `tidy` to the night: each row is then written a few times a day at most, not at each build.
+_SMALL_FILE_BYTES: Final = 16_000_000
+# Files that a pass replaced are removed when no query that began before can still read them.
+_CLEAN_MARGIN: Final = dt.timedelta(hours=1)
 
 
 @dataclass
@@ -96,6 +111,7 @@ def maintain(
 
         run("retention", lambda: _retain(con, retention or {}, moment))
         run("flush", lambda: _call(con, f"CALL ducklake_flush_inlined_data('{ALIAS}')"))
+        run("rewrite", lambda: _call(con, f"CALL ducklake_rewrite_data_files('{ALIAS}', delete_threshold => {_REWRITE_SHARE})"))
         run("merge", lambda: _call(con, f"CALL ducklake_merge_adjacent_files('{ALIAS}')"))
         pinned = pinned_snapshots(con)
         run("expire", lambda: _expire(con, pinned, moment - keep_snapshots))
@@ -104,6 +120,45 @@ def maintain(
         orphans = f"older_than => TIMESTAMPTZ {literal((moment - orphan_margin).isoformat())}"
         run("orphans", lambda: _call(con, f"CALL ducklake_delete_orphaned_files('{ALIAS}', {orphans})"))
         return Report(steps, files_before, _files(con), snapshots_before, _snapshots(con), pinned)
+
+
+def tidy(
+    address: LakeAddress,
+    *,
+    limits: EngineLimits = EngineLimits(),
+    now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+) -> dict[str, int]:
+    """Move what landings left in the catalogue to files, and small files of the raw tables together; the caller holds MUTATE_LOCK.
+
+    It runs with each build, beside landings: a table that stays busy is left to the next pass. Tables that landings update
+    (the stream's cursors) and reference tables are left to the night: beside them one of the two would start again.
+
+    Args:
+        address: the lake.
+        limits: what the engine may use.
+        now: the clock.
+
+    Returns:
+        `flushed` rows, `merged` files, `cleaned` files, and `left`: tables that were busy.
+
+    Raises:
+        VigieError: the lake does not answer.
+    """
+    done = {"flushed": 0, "merged": 0, "cleaned": 0, "left": 0}
+    with connect(address, limits=limits) as con:
+        for table in _growing(con):
+            flush = f"CALL ducklake_flush_inlined_data('{ALIAS}', schema_name => 'raw', table_name => {literal(table)})"
+            merge = (
+                f"CALL ducklake_merge_adjacent_files('{ALIAS}', {literal(table)}, schema => 'raw', max_file_size => {_SMALL_FILE_BYTES})"
+            )
+            try:
+                done["flushed"] += _retried(partial(_counted, con, flush))[0]["rows"]
+                done["merged"] += _retried(partial(_counted, con, merge))[0]["rows"]
+            except duckdb.TransactionException:
+                done["left"] += 1
+        cutoff = (now() - _CLEAN_MARGIN).isoformat()
+        done["cleaned"] = _call(con, f"CALL ducklake_cleanup_old_files('{ALIAS}', older_than => TIMESTAMPTZ {literal(cutoff)})")["rows"]
+    return done
 
 
 def forget_unlanded(personal: LakeAddress, lake: LakeAddress, *, margin: dt.timedelta = DEFAULT_ORPHAN_MARGIN) -> int:
@@ -173,6 +228,20 @@ def _retried(action: Callable[[], dict[str, int]]) -> tuple[dict[str, int], int]
     raise AssertionError("unreachable")
 
 
+def _growing(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the raw tables that landings write to: those that say the day received."""
+    found = con.execute(
+        "SELECT DISTINCT table_name FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'raw' AND column_name = 'received_on'",
+        [ALIAS],
+    ).fetchall()
+    return sorted(str(name) for (name,) in found)
+
+
+def _counted(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, int]:
+    """Run a call that answers, by table, with its schema, its name and a count; return the sum."""
+    return {"rows": sum(int(row[2]) for row in con.execute(sql).fetchall())}
+
+
 def _call(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, int]:
     cursor = con.execute(sql)
     rows = cursor.fetchall()
@@ -180,18 +249,16 @@ def _call(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, int]:
 
 
 def _retain(con: duckdb.DuckDBPyConnection, retention: dict[str, dt.timedelta], moment: dt.datetime) -> dict[str, int]:
-    """Delete whole days of raw rows whose feed's retention has passed."""
+    """Delete whole days of raw rows whose feed's retention has passed, and close these days.
+
+    `raw.retention_floor` says up to which day a feed's raw rows are no longer whole: the models keep what they hold of such
+    days, and a row that lands for one is set aside (macro `closed_days`). The last line of a feed counts.
+    """
     deleted: dict[str, int] = {}
-    tables = [
-        str(r[0])
-        for r in con.execute(
-            "SELECT DISTINCT table_name FROM duckdb_columns() "
-            "WHERE database_name = ? AND schema_name = 'raw' AND column_name = 'received_on'",
-            [ALIAS],
-        ).fetchall()
-    ]
+    tables = _growing(con)
     for feed, kept in sorted(retention.items()):
         oldest = (moment - kept).date()
+        closed = False
         for table in tables:
             if table == "landing":
                 continue
@@ -199,9 +266,19 @@ def _retain(con: duckdb.DuckDBPyConnection, retention: dict[str, dt.timedelta], 
             target = f"{ALIAS}.raw.{identifier(table)}"
             count = int(con.execute(f"SELECT count(*) FROM {target} WHERE {where}").fetchall()[0][0])
             if count:
+                if not closed:
+                    # First: killed in between, days are closed too early, never built from what is left of them.
+                    _close(con, feed, oldest, moment)
+                    closed = True
                 con.execute(f"DELETE FROM {target} WHERE {where}")
                 deleted[f"{feed}.{table}"] = count
     return deleted
+
+
+def _close(con: duckdb.DuckDBPyConnection, feed: str, floor: dt.date, moment: dt.datetime) -> None:
+    table = f"{ALIAS}.raw.retention_floor"
+    con.execute(f"CREATE TABLE IF NOT EXISTS {table} (feed VARCHAR, floor_on DATE, closed_at TIMESTAMPTZ)")
+    con.execute(f"INSERT INTO {table} VALUES (?, ?, ?)", [feed, floor, moment])
 
 
 def _expire(con: duckdb.DuckDBPyConnection, pinned: list[int], before: dt.datetime) -> dict[str, int]:
