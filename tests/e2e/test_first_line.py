@@ -137,7 +137,7 @@ def test_status_shows_the_account_of_each_feed(line: Line) -> None:
     done = line.town.vigie("status", "--json", check=False)
     document = done.document
     assert done.code == 1, "nothing runs: not healthy"
-    assert set(document) == {"home", "profile", "services", "feeds", "problems", "healthy"}
+    assert set(document) == {"home", "profile", "services", "feeds", "problems", "streams", "healthy"}
     # PostgreSQL is not running either, so the lake cannot be read; while a command holds it, it can.
     from orchestration.services import postgres
 
