@@ -18,6 +18,7 @@ import numpy as np
 _NORMAL: Final = NormalDist()
 # inverse of the normal distribution is infinite at 0 and 1; beyond these a delay would be a matter of the 53rd bit.
 _EDGE: Final = 1e-9
+_MANY: Final = 100.0
 
 
 def generator(seed: int, *key: str | int) -> np.random.Generator:
@@ -42,11 +43,13 @@ def lognormal(u: float, median: float, sigma: float) -> float:
 
 
 def poisson(u: float, mean: float) -> int:
-    """Return the quantile `u` of a Poisson distribution.
+    """Return the quantile `u` of a Poisson distribution; past a mean of 100, of the normal one that it then is within a percent.
 
-    >>> poisson(0.0, 3.0), poisson(0.5, 3.0)
-    (0, 3)
+    >>> poisson(0.0, 3.0), poisson(0.5, 3.0), poisson(0.5, 800.0)
+    (0, 3, 800)
     """
+    if mean > _MANY:  # the sum below begins with exp(-mean), which is 0 for a computer from 745 on
+        return max(0, round(mean + math.sqrt(mean) * _NORMAL.inv_cdf(min(max(u, _EDGE), 1 - _EDGE))))
     term = total = math.exp(-mean)
     n = 0
     # Past ten times the mean (and 50) the rest of the distribution is below rounding.

@@ -20,7 +20,8 @@ from ingestion.simulator.cases import Case, resolve
 from ingestion.simulator.clock import DAY, HOUR, MINUTE, local_date, local_days, sun
 from ingestion.simulator.failures import Failure
 from ingestion.simulator.papers import Order, Report
-from ingestion.simulator.presets import Preset, preset
+from ingestion.simulator.presets import Preset
+from ingestion.simulator.presets import preset as find_preset
 from ingestion.simulator.routine import preventive_of, reports_of
 from ingestion.simulator.territory import Territory, build
 
@@ -36,22 +37,22 @@ class World:
     """A simulated territory: a pure function of its preset and seed.
 
     Args:
-        size: `chalons`, `dijon` or a number of lights; or a preset of one's own.
+        preset: `chalons`, `dijon` or a number of lights; or a preset of one's own.
         seed: another seed, another history of another town of that size.
 
     Raises:
         WrongUse: there is no such preset.
     """
 
-    def __init__(self, size: str | int | Preset, seed: int = 1) -> None:
-        self.preset: Final = size if isinstance(size, Preset) else preset(size)
+    def __init__(self, preset: str | int | Preset, seed: int = 1) -> None:
+        self.preset: Final = preset if isinstance(preset, Preset) else find_preset(preset)
         self.seed: Final = seed
         # Caches of their own, so that a world that is dropped takes them along. A year and its margins are 16 months.
         self._candidates = lru_cache(maxsize=40)(self._find_candidates)
         self._drawn = lru_cache(maxsize=40)(self._draw)
         self._dark = lru_cache(maxsize=40)(self._resolve_dark)
         self._cases = lru_cache(maxsize=40)(self._resolve)
-        self._routine = lru_cache(maxsize=500)(self._find_routine)
+        self._routine = lru_cache(maxsize=ROUTINE_DAYS + 20)(self._find_routine)
 
     @cached_property
     def territory(self) -> Territory:
@@ -79,8 +80,9 @@ class World:
             reports += more_reports
             orders += more_orders
         return (
-            sorted((r for r in reports if any(start <= t < end for t in r.changes)), key=lambda r: r.ref),
-            sorted((o for o in orders if any(start <= t < end for t in o.changes)), key=lambda o: o.ref),
+            # Most are over, or not yet begun: that is seen at once.
+            sorted((r for r in reports if r.opened < end and r.closed >= start and any(start <= t < end for t in r.changes)), key=_ref),
+            sorted((o for o in orders if any(start <= t < end for t in o.changes)), key=_ref),
         )
 
     # --- what hides
@@ -222,6 +224,10 @@ class World:
     def _find_routine(self, day: dt.date) -> tuple[list[Report], list[Order]]:
         reports, orders = reports_of(self.preset, self.territory, self.seed, day)
         return reports, [*orders, *preventive_of(self.preset, self.territory, self.seed, day)]
+
+
+def _ref(paper: Report | Order) -> str:
+    return paper.ref
 
 
 def _order(case: Case) -> tuple[int, str]:

@@ -16,6 +16,7 @@ import pytest
 from ingestion.errors import WrongUse
 from ingestion.simulator import behaviour as b
 from ingestion.simulator.cases import Case
+from ingestion.simulator.chance import poisson
 from ingestion.simulator.clock import DAY, HOUR, MINUTE, add_open, at_local, local_text, next_open, open_seconds
 from ingestion.simulator.meters import common, lit_spans, minus
 from ingestion.simulator.presets import preset
@@ -178,6 +179,20 @@ def test_forty_reports_a_day(chalons: World) -> None:
     assert any(o.kind == "preventive" for o in orders)
     assert any(r.duplicate_of for r in opened)
     assert any(r.asset_ref is None for r in opened if r.failure is not None)
+
+
+@pytest.mark.parametrize("mean", [0.5, 4.0, 45.0, 99.0, 101.0, 900.0])
+def test_counts_follow_their_mean_however_large(mean: float) -> None:
+    """Mean and variance of a Poisson count are its parameter; 4,000 evenly spread quantiles give both within a few percent."""
+    counts = [poisson((i + 0.5) / 4_000, mean) for i in range(4_000)]
+    found = sum(counts) / 4_000
+    assert found == pytest.approx(mean, rel=0.02)
+    assert sum((c - found) ** 2 for c in counts) / 4_000 == pytest.approx(mean, rel=0.05)
+
+
+def test_the_larger_preset_has_its_reports() -> None:
+    reports, _ = World("dijon", 1).papers(_START, _START + 7 * DAY)
+    assert 0.9 < sum(_START <= r.opened < _START + 7 * DAY for r in reports) / 7 / 800 < 1.1
 
 
 def test_only_callers_have_a_name_and_it_is_invented(chalons: World) -> None:
