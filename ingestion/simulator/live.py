@@ -239,6 +239,8 @@ class _Mqtt:
                 max_inflight_messages=_IN_FLIGHT,
                 max_concurrent_outgoing_calls=_IN_FLIGHT,
             )
+            # So many on their way are meant: the client would warn of each past ten.
+            client.pending_calls_threshold = _IN_FLIGHT
             try:
                 await client.__aenter__()
             except aiomqtt.MqttError as error:
