@@ -264,11 +264,33 @@ class Landing:
             )
 
 
+class Landings:
+    """The landings of one process, all through one connection to the lake: it is one place at a time that lands."""
+
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, lakes: tuple[LakeAddress, LakeAddress], work: Path, now: Callable[[], dt.datetime]
+    ) -> None:
+        self._con, self._lakes, self._work, self._now = con, lakes, work, now
+        self._known: dict[tuple[str, int], Landing] = {}
+
+    def of(self, stream: str, partition: int) -> Landing:
+        """Return the landing of one partition of one stream."""
+        if (stream, partition) not in self._known:
+            place = Place(stream, partition, *self._lakes)
+            _ensure_cursor(self._con, place)
+            self._known[stream, partition] = Landing(place, self._con, self._work, self._now)
+        return self._known[stream, partition]
+
+
 @contextlib.contextmanager
-def open_landing(
-    place: Place, *, limits: EngineLimits = DEFAULT_LIMITS, now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
-) -> Iterator[Landing]:
-    """Open a connection that lands batches of one place.
+def open_landings(
+    lake: LakeAddress,
+    personal: LakeAddress,
+    *,
+    limits: EngineLimits = DEFAULT_LIMITS,
+    now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+) -> Iterator[Landings]:
+    """Open a connection that lands batches.
 
     Raises:
         VigieError: the lake does not answer.
@@ -277,11 +299,10 @@ def open_landing(
     if parent is not None:
         parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="vigie-stream-", dir=parent) as work:
-        con = open_engine(place.lake.extension_directory, EngineLimits(limits.memory_limit, limits.threads, Path(work) / "spill"))
+        con = open_engine(lake.extension_directory, EngineLimits(limits.memory_limit, limits.threads, Path(work) / "spill"))
         try:
-            attach(con, place.lake)
-            _ensure_cursor(con, place)
-            yield Landing(place, con, Path(work), now)
+            attach(con, lake)
+            yield Landings(con, (lake, personal), Path(work), now)
         finally:
             con.close()
 

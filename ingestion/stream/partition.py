@@ -1,4 +1,4 @@
-"""One partition of the stream, from the broker to the lake: the loop that a process runs.
+"""Partitions of the stream, from the broker to the lake: the loop that a process runs.
 
 Here: who reads it, when, in which parts, when to stop. Not here: what a landing is (`landing`), Dagster.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,7 +23,7 @@ from ingestion.lake.session import LOCK_SPACE, EngineLimits, catalogue
 from ingestion.lake.writer import Landed
 from ingestion.stream import broker
 from ingestion.stream.attempts import Attempts, Part, parts
-from ingestion.stream.landing import DEFAULT_LIMITS, Landing, Overtaken, Place, open_landing
+from ingestion.stream.landing import DEFAULT_LIMITS, Landing, Landings, Overtaken, open_landings
 from ingestion.stream.messages import BATCH_MESSAGES, Durable, Message, acknowledge
 from ingestion.stream.names import STREAMS, Broker
 
@@ -32,6 +32,8 @@ CONSUMER: Final = "lake"
 LAND_EVERY_S: Final = 60.0
 # A partition that has been quiet this long is left; the schedule looks again each minute.
 IDLE_S: Final = 150.0
+# Ten seconds of one process. A small city never gets there, and spares itself three processes of half a gigabyte.
+TOO_MANY: Final = 100_000
 _POLL_S: Final = 1.0
 _PARTITION_LOCK_SPACE: Final = LOCK_SPACE + 2
 _MAX_OVERTAKEN: Final = 5
@@ -39,10 +41,15 @@ _MAX_OVERTAKEN: Final = 5
 
 @dataclass
 class Report:
-    """What a run of one partition did, in source records."""
+    """What a run did, in source records.
 
-    partition: int
-    is_busy: bool = False
+    Attributes:
+        partitions: those it read: whose lock it got.
+        falls_behind: it ended because more waited than one process should read: each partition is for a process of its own.
+    """
+
+    partitions: list[int] = field(default_factory=list)
+    falls_behind: bool = False
     landings: int = 0
     messages: int = 0
     feeds: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -63,23 +70,25 @@ class Pace:
         batch: how many waiting messages are landed without waiting.
         run_for_s: when the run ends though there is more: a fresh process reads fresh contracts.
         idle_for_s: how long without a message before it ends; 0 for once through what waits.
+        too_many: how many messages may wait in all before a run of several partitions leaves them to a process each.
     """
 
     land_every_s: float = LAND_EVERY_S
     batch: int = BATCH_MESSAGES
     run_for_s: float = 3600.0
     idle_for_s: float = IDLE_S
+    too_many: int = TOO_MANY
 
 
 ONCE: Final = Pace(land_every_s=0.0, idle_for_s=0.0)
 
 
 @contextlib.contextmanager
-def partition_lock(lake: LakeAddress, partition: int) -> Iterator[psycopg.Connection[tuple[object, ...]] | None]:
-    """Hold a partition's lock, or yield None where another process holds it."""
+def partition_locks(lake: LakeAddress, partitions: Sequence[int]) -> Iterator[tuple[psycopg.Connection[tuple[object, ...]], list[int]]]:
+    """Hold the locks of partitions; yield the connection that holds them, and those that no other process holds."""
     with catalogue(lake) as pg:
-        row = pg.execute("SELECT pg_try_advisory_lock(%s, %s)", [_PARTITION_LOCK_SPACE, partition]).fetchone()
-        yield pg if row is not None and row[0] else None
+        query = "SELECT pg_try_advisory_lock(%s, %s)"
+        yield pg, [p for p in partitions if (pg.execute(query, [_PARTITION_LOCK_SPACE, p]).fetchone() or [False])[0]]
 
 
 def partitions_being_read(lake: LakeAddress) -> set[int]:
@@ -93,53 +102,47 @@ def partitions_being_read(lake: LakeAddress) -> set[int]:
     return {int(str(r[0])) for r in rows}
 
 
-def read_partition(
+def read_partitions(
     at: Broker,
     lake: LakeAddress,
     personal: LakeAddress,
     feeds: Callable[[], Mapping[str, Feed]],
-    partition: int,
+    partitions: Sequence[int],
     *,
     pace: Pace = Pace(),
     limits: EngineLimits = DEFAULT_LIMITS,
     landed: Callable[[Landed], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Report:
-    """Land what arrives in a partition until it has been quiet for a while, or the run's time is over.
+    """Land what arrives in partitions until they have been quiet for a while, or the run's time is over.
 
     Args:
         at: the broker.
         lake: the main lake.
         personal: the personal lake.
         feeds: gives the contracts in force, asked before each round.
-        partition: which one.
+        partitions: which ones; those that another process reads are left to it.
         pace: how often, how long.
         limits: what the engine may use.
         landed: told each landing of each feed.
         stop: asked between rounds whether to end now.
 
-    Returns:
-        What was done; `is_busy` when another process reads this partition.
-
     Raises:
         VigieError: the broker or the lake does not answer, or the disk is full: what was not landed stays in the stream.
     """
-    report = Report(partition)
+    report = Report()
 
     def tell(one: Landed) -> None:
         report.add(one)
         landed(one)
 
-    with partition_lock(lake, partition) as pg:
-        if pg is None:
-            report.is_busy = True
+    with partition_locks(lake, partitions) as (pg, free):
+        report.partitions = free
+        if not free:
             return report
         Attempts.prepare(pg)
-        with contextlib.ExitStack() as stack:
-            landings = {
-                stream: stack.enter_context(open_landing(Place(stream, partition, lake, personal), limits=limits)) for stream in STREAMS
-            }
-            asyncio.run(_read(_Reading(at, pg, partition, landings, feeds, pace, report, tell, stop)))
+        with open_landings(lake, personal, limits=limits) as landings:
+            asyncio.run(_read(_Reading(at, pg, landings, feeds, pace, report, tell, stop)))
     return report
 
 
@@ -147,8 +150,7 @@ def read_partition(
 class _Reading:
     at: Broker
     pg: psycopg.Connection[tuple[object, ...]]
-    partition: int
-    landings: Mapping[str, Landing]
+    landings: Landings
     feeds: Callable[[], Mapping[str, Feed]]
     pace: Pace
     report: Report
@@ -157,21 +159,24 @@ class _Reading:
 
 
 async def _read(reading: _Reading) -> None:
-    pace = reading.pace
+    pace, report = reading.pace, reading.report
     async with AsyncExitStack() as stack:
-        nc = await broker.connect(reading.at, name=f"lake-{reading.partition}")
+        nc = await broker.connect(reading.at, name=f"lake-{'-'.join(map(str, report.partitions))}")
         stack.push_async_callback(nc.close)
-        durables = [Durable(nc, stream, CONSUMER, reading.partition) for stream in STREAMS]
+        durables = [Durable(nc, stream, CONSUMER, partition) for partition in report.partitions for stream in STREAMS]
         for durable in durables:
             await durable.open()
         began = heard = time.monotonic()
         due = began  # the first round is due at once: what waits has waited long enough
         while not reading.stop():
             waiting = [await d.waiting() for d in durables]
-            now = time.monotonic()
-            if any(w.pending for w in waiting):
+            pending, now = sum(w.pending for w in waiting), time.monotonic()
+            if pending:
                 heard = now
-                if now >= due or sum(w.pending for w in waiting) >= pace.batch:
+                if len(report.partitions) > 1 and pending > pace.too_many:
+                    report.falls_behind = True
+                    return
+                if now >= due or pending >= pace.batch:
                     due = now + pace.land_every_s
                     for durable in durables:
                         await _drain(reading, nc, durable)
@@ -194,13 +199,14 @@ async def _drain(reading: _Reading, nc: Client, durable: Durable) -> None:
     attempts = Attempts(reading.pg, durable.stream, durable.partition)
     feeds = await asyncio.to_thread(reading.feeds)
     marks = await asyncio.to_thread(attempts.marks)
+    landing = await asyncio.to_thread(reading.landings.of, durable.stream, durable.partition)
     while True:
         messages = sorted(await durable.pull(messages=reading.pace.batch), key=lambda m: m.seq)
         if not messages:
             return
         reading.report.messages += len(messages)
         for part in parts(messages, marks):
-            done = await asyncio.to_thread(_try, attempts, reading.landings[durable.stream], feeds, part)
+            done = await asyncio.to_thread(_try, attempts, landing, feeds, part)
             await acknowledge(nc, part.messages)
             reading.report.landings += bool(done)
             for one in done:

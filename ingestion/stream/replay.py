@@ -16,7 +16,7 @@ from ingestion.feeds.model import Feed
 from ingestion.lake.address import LakeAddress
 from ingestion.lake.session import ALIAS, EngineLimits, connect
 from ingestion.lake.writer import Counts
-from ingestion.stream.landing import DEFAULT_LIMITS, Place, open_landing
+from ingestion.stream.landing import DEFAULT_LIMITS, open_landings
 from ingestion.stream.messages import Message
 
 # As many as a pull of the stream takes: the same memory.
@@ -76,7 +76,8 @@ def replay(
         by_place.setdefault(one.place, []).append(one)
     for (stream, partition), found in by_place.items():
         progress(f"{feed.feed}: {len(found)} messages of {stream}/{partition}")
-        with open_landing(Place(stream, partition, lake, personal), limits=limits) as landing:
+        with open_landings(lake, personal, limits=limits) as landings:
+            landing = landings.of(stream, partition)
             for batch in _batches(found):
                 (landed,) = landing.land_again([h.message for h in batch], feed, {h.message.seq: h.counts for h in batch})
                 total = replace(

@@ -2,9 +2,9 @@
 
 Here: what Dagster knows of it. Not here: reading a partition (`ingestion.stream`).
 
-One run reads one partition at a time (the partition's lock in PostgreSQL says so, whoever started it), many partitions at once. A run
-lands what comes each minute and goes on until its partition has been quiet for a while: starting a process each minute would cost
-five seconds of a core for each.
+One run reads a partition at a time (the partition's lock in PostgreSQL says so, whoever started it), many partitions at once. A run
+lands what comes each minute and goes on until its partitions have been quiet for a while: starting a process each minute would cost
+five seconds of a core. While little comes, one run reads all partitions; when more waits than it should read, each has a run of its own.
 """
 
 import asyncio
@@ -21,12 +21,16 @@ from ingestion.lake.writer import Landed
 from ingestion.stream import broker
 from ingestion.stream.landing import DEFAULT_LIMITS
 from ingestion.stream.names import PARTITIONS
-from ingestion.stream.partition import Pace, partitions_being_read, read_partition
+from ingestion.stream.partition import TOO_MANY, partitions_being_read, read_partitions
 from orchestration.assets.common import RECEIVED_ON, STREAM, Instance, feed_key
+from orchestration.services import nats_server
 from orchestration.settings import Settings
 
 STREAM_JOB: Final = "read_stream"
 STREAM_PARTITIONS: Final = dg.StaticPartitionsDefinition([str(p) for p in range(PARTITIONS)])
+# Tags by which Dagster tells a run of several partitions; named here, as Dagster keeps their constants to itself.
+ASSET_PARTITION_RANGE_START_TAG: Final = "dagster/asset_partition_range_start"
+ASSET_PARTITION_RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 _CADENCE: Final = "* * * * *"
 # A run that has been asked for takes its partition's lock within this: it waits for its turn, then imports for ten seconds on a
 # loaded machine. After it, a run without a lock is dead.
@@ -48,6 +52,7 @@ def stream_asset() -> dg.AssetsDefinition:
         kinds={"nats", "ducklake"},
         owners=["team:platform"],
         partitions_def=STREAM_PARTITIONS,
+        backfill_policy=dg.BackfillPolicy.single_run(),  # one process may read several partitions
         description="Messages que les équipements envoient d’eux-mêmes : lus dans le courtier, rangés une fois et une seule dans le lac.",
     )
     def stream(context: dg.AssetExecutionContext, instance: Instance) -> dg.MaterializeResult[None]:
@@ -59,13 +64,12 @@ def stream_asset() -> dg.AssetsDefinition:
             if RECEIVED_ON.has_partition_key(today):
                 context.log_event(dg.AssetMaterialization(feed_key(one.feed), partition=today, metadata=counts))
 
-        report = read_partition(
+        report = read_partitions(
             settings.broker,
             settings.lake,
             settings.personal_lake,
             lambda: contracts(settings),
-            int(context.partition_key),
-            pace=Pace(),
+            [int(key) for key in context.partition_keys],
             limits=engine_limits(settings),
             landed=tell,
         )
@@ -102,30 +106,39 @@ def stream_schedule() -> dg.ScheduleDefinition:
     @dg.schedule(job_name=STREAM_JOB, name="read_the_stream", cron_schedule=_CADENCE, default_status=dg.DefaultScheduleStatus.RUNNING)
     def each_minute(context: dg.ScheduleEvaluationContext, instance: Instance) -> list[dg.RunRequest] | dg.SkipReason:
         settings = instance.settings
-        waiting = partitions_with_messages(settings)
+        nats_server.refresh(settings)  # a contract that joined or changed is let in within the minute
+        waiting = messages_waiting(settings)
         if not waiting:
             return dg.SkipReason("nothing waits in the stream")
-        unread = sorted(waiting - partitions_being_read(settings.lake) - _starting(context.instance))
+        unread = sorted(waiting.keys() - partitions_being_read(settings.lake) - _starting(context.instance))
         if not unread:
             return dg.SkipReason("a run reads each partition that holds messages")
-        return [dg.RunRequest(partition_key=str(p)) for p in unread]
+        tick = context.scheduled_execution_time.isoformat()
+        if sum(waiting[p] for p in unread) <= TOO_MANY:  # one process is enough, and the lighter
+            span = {ASSET_PARTITION_RANGE_START_TAG: str(unread[0]), ASSET_PARTITION_RANGE_END_TAG: str(unread[-1])}
+            return [dg.RunRequest(run_key=f"all {tick}", tags=span)]
+        return [dg.RunRequest(run_key=f"{p} {tick}", partition_key=str(p)) for p in unread]
 
     return each_minute
 
 
-def partitions_with_messages(settings: Settings) -> set[int]:
-    """Return the partitions in which something waits.
+def messages_waiting(settings: Settings) -> dict[int, int]:
+    """Return how many messages wait, by partition; those in which none does are left out.
 
     Raises:
         VigieError: the broker does not answer.
     """
 
-    async def look() -> set[int]:
+    async def look() -> dict[int, int]:
         nc = await broker.connect(settings.broker, name="schedule", reconnects=False)
         try:
-            return {lag.partition for lag in await broker.lag(nc) if lag.pending or lag.unacknowledged}
+            lags = await broker.lag(nc)
         finally:
             await nc.close()
+        found: dict[int, int] = {}
+        for lag in lags:
+            found[lag.partition] = found.get(lag.partition, 0) + lag.pending + lag.unacknowledged
+        return {partition: count for partition, count in found.items() if count}
 
     return asyncio.run(look())
 
@@ -133,5 +146,10 @@ def partitions_with_messages(settings: Settings) -> set[int]:
 def _starting(instance: dg.DagsterInstance) -> set[int]:
     """Return the partitions for which a run was asked and has not had the time to take the lock."""
     since = dt.datetime.now(dt.UTC) - _STARTS_WITHIN
-    runs = instance.get_runs(dg.RunsFilter(job_name=STREAM_JOB, statuses=_UNFINISHED, created_after=since))
-    return {int(run.tags["dagster/partition"]) for run in runs if "dagster/partition" in run.tags}
+    found: set[int] = set()
+    for run in instance.get_runs(dg.RunsFilter(job_name=STREAM_JOB, statuses=_UNFINISHED, created_after=since)):
+        one = run.tags.get("dagster/partition")
+        first, last = run.tags.get(ASSET_PARTITION_RANGE_START_TAG, one), run.tags.get(ASSET_PARTITION_RANGE_END_TAG, one)
+        if first is not None and last is not None:
+            found |= set(range(int(first), int(last) + 1))
+    return found

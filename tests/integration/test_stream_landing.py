@@ -14,10 +14,10 @@ import pytest
 from ingestion.feeds.model import Feed
 from ingestion.lake.session import EngineLimits, catalogue
 from ingestion.stream.attempts import Attempts, parts
-from ingestion.stream.landing import Place, open_landing
+from ingestion.stream.landing import open_landings
 from ingestion.stream.messages import Message
 from ingestion.stream.names import INTAKE_STREAM, MQTT_STREAM, PARTITIONS
-from ingestion.stream.partition import ONCE, Report, read_partition
+from ingestion.stream.partition import ONCE, Report, read_partitions
 from ingestion.stream.replay import replay
 from tests.lakes import Lakes
 from tests.streams import StreamServer
@@ -67,7 +67,8 @@ def publish(server: StreamServer, feed: str, messages: Sequence[tuple[str, bytes
 
 def read_all(server: StreamServer, lakes: Lakes, feeds: Mapping[str, Feed]) -> list[Report]:
     return [
-        read_partition(server.broker, lakes.main, lakes.personal, lambda: feeds, p, pace=ONCE, limits=LIMITS) for p in range(PARTITIONS)
+        read_partitions(server.broker, lakes.main, lakes.personal, lambda: feeds, some, pace=ONCE, limits=LIMITS)
+        for some in ([0], range(PARTITIONS))
     ]
 
 
@@ -146,7 +147,8 @@ def message(seq: int, document: object) -> Message:
 def test_redelivery_in_any_order_stores_each_message_once(lakes: Lakes) -> None:
     feeds = {"compteurs": meters(lakes)}
     made = [message(n, reading("m1", n, n)) for n in range(1, 13)]
-    with open_landing(Place(MQTT_STREAM, 0, lakes.main, lakes.personal), limits=LIMITS) as landing:
+    with open_landings(lakes.main, lakes.personal, limits=LIMITS) as landings:
+        landing = landings.of(MQTT_STREAM, 0)
         landing.land(made[8:10], feeds)  # published later, delivered first: a dead reader held the others
         landing.land([made[0], made[9], made[3]], feeds)
         landing.land(made, feeds)
@@ -160,8 +162,8 @@ def test_two_writers_of_one_partition_cannot_both_store_a_message(lakes: Lakes) 
     from ingestion.stream.landing import Overtaken
 
     feeds = {"compteurs": meters(lakes)}
-    place = Place(MQTT_STREAM, 0, lakes.main, lakes.personal)
-    with open_landing(place, limits=LIMITS) as first, open_landing(place, limits=LIMITS) as second:
+    with open_landings(lakes.main, lakes.personal, limits=LIMITS) as one, open_landings(lakes.main, lakes.personal, limits=LIMITS) as other:
+        first, second = one.of(MQTT_STREAM, 0), other.of(MQTT_STREAM, 0)
         first.land([message(1, reading("m1", 1, 1))], feeds)
         original, waited = second._fresh, []
 
@@ -251,8 +253,9 @@ def test_a_message_that_kills_its_process_is_found_and_set_aside(lakes: Lakes) -
 
     def life() -> None:
         """One process: it lands what waits, part by part, until the deadly message is decoded."""
-        with catalogue(lakes.main) as pg, open_landing(Place(MQTT_STREAM, 0, lakes.main, lakes.personal), limits=LIMITS) as landing:
+        with catalogue(lakes.main) as pg, open_landings(lakes.main, lakes.personal, limits=LIMITS) as landings:
             Attempts.prepare(pg)
+            landing = landings.of(MQTT_STREAM, 0)
             attempts = Attempts(pg, MQTT_STREAM, 0)
             for part in parts([waiting[n] for n in sorted(waiting)], attempts.marks()):
                 mark = attempts.begin(part)
