@@ -10,6 +10,7 @@ five seconds of a core. While little comes, one run reads all partitions; when m
 import asyncio
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Final
 
 import dagster as dg
@@ -23,7 +24,6 @@ from ingestion.stream.landing import DEFAULT_LIMITS
 from ingestion.stream.names import PARTITIONS
 from ingestion.stream.partition import TOO_MANY, partitions_being_read, read_partitions
 from orchestration.assets.common import RECEIVED_ON, STREAM, Instance, feed_key
-from orchestration.services import nats_server
 from orchestration.settings import Settings
 
 STREAM_JOB: Final = "read_stream"
@@ -73,14 +73,7 @@ def stream_asset() -> dg.AssetsDefinition:
             limits=engine_limits(settings),
             landed=tell,
         )
-        return dg.MaterializeResult(
-            metadata={
-                "messages": report.messages,
-                "landings": report.landings,
-                "another_run_reads_it": report.is_busy,
-                "feeds": report.feeds,
-            }
-        )
+        return dg.MaterializeResult(metadata=asdict(report))
 
     return stream
 
@@ -106,7 +99,6 @@ def stream_schedule() -> dg.ScheduleDefinition:
     @dg.schedule(job_name=STREAM_JOB, name="read_the_stream", cron_schedule=_CADENCE, default_status=dg.DefaultScheduleStatus.RUNNING)
     def each_minute(context: dg.ScheduleEvaluationContext, instance: Instance) -> list[dg.RunRequest] | dg.SkipReason:
         settings = instance.settings
-        nats_server.refresh(settings)  # a contract that joined or changed is let in within the minute
         waiting = messages_waiting(settings)
         if not waiting:
             return dg.SkipReason("nothing waits in the stream")
