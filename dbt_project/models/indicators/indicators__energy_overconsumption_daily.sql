@@ -10,7 +10,8 @@ lighting as (
         measured.meter_ref,
         measured.local_date,
         case when count(*) = count(night.expected_wh) then fsum(night.expected_wh) end as expected_wh,
-        case when count(*) = count(night.commanded_power_w) then fsum(night.commanded_power_w) end as commanded_power_w
+        case when count(*) = count(night.commanded_power_w) then fsum(night.commanded_power_w) end as commanded_power_w,
+        array_to_string(list_sort(list(distinct night.cabinet_key)), ', ') as cabinet_key
     from measured
     inner join {{ source('raw', 'meter_link') }} as link
         on
@@ -84,6 +85,7 @@ expected as (
         end as method,
         case when lighting.meter_ref is not null then lighting.expected_wh else profiled.expected_wh end as expected_wh,
         lighting.commanded_power_w,
+        lighting.cabinet_key,
         coalesce(
             baseline.tolerance_pct,
             case when lighting.meter_ref is not null then {{ var('lighting_tolerance_pct') }} end
@@ -117,6 +119,7 @@ select
     judged.territory,
     judged.meter_ref,
     judged.meter_key,
+    judged.cabinet_key,
     judged.local_date,
     judged.energy_wh as measured_wh,
     judged.coverage_share,

@@ -3,6 +3,8 @@ select
     territory,
     meter_ref,
     meter_key,
+    -- The last of the month, where the meter was linked anew.
+    arg_max(cabinet_key, local_date) as cabinet_key,
     cast(date_trunc('month', local_date) as date) as month,
     cast(count(*) as integer) as days,
     cast(count(*) filter (where verdict in ('normal', 'over', 'under')) as integer) as days_judged,

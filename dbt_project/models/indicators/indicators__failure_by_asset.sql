@@ -9,41 +9,90 @@ with episode as (
 
 month as (
     {{ months_since('(select territory, started_at as first_at from episode)') }}
+),
+
+-- What has been taken away cannot fail.
+in_service as (
+    select
+        month.territory,
+        month.month,
+        history.asset_key,
+        fsum({{ overlap_seconds(
+            'history.valid_from', "coalesce(history.valid_to, timestamptz 'infinity')", 'month.starts_at', 'month.ends_at'
+        ) }}) as asset_seconds
+    from month
+    inner join {{ ref('core__asset_history') }} as history
+        on
+            month.territory = history.territory
+            and month.ends_at > history.valid_from
+            and month.starts_at < coalesce(history.valid_to, timestamptz 'infinity')
+    where
+        history.asset_key in (select episode.asset_key from episode)
+        and lower(coalesce(history.status, '')) not in ('removed', 'retired', 'decommissioned')
+    group by month.territory, month.month, history.asset_key
+),
+
+failed as (
+    select
+        month.territory,
+        episode.asset_key,
+        month.month,
+        any_value(episode.asset_type) as asset_type,
+        any_value(episode.commune) as commune,
+        any_value(episode.street) as street,
+        any_value(episode.model) as model,
+        any_value(episode.parent_key) as parent_key,
+        any_value(episode.piloting) as piloting,
+        any_value(episode.owner_authority) as owner_authority,
+        cast(count(*) filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at) as integer)
+            as failures_started,
+        cast(
+            count(*) filter (
+                where episode.kind = 'failure' and episode.started_at >= month.starts_at and episode.is_repeat
+            ) as integer
+        ) as repeat_failures,
+        cast(
+            count(*) filter (where episode.kind = 'communication_loss' and episode.started_at >= month.starts_at) as integer
+        ) as communication_losses_started,
+        coalesce(
+            fsum({{ overlap_seconds('episode.started_at', 'episode.down_until', 'month.starts_at', 'month.ends_at') }})
+            filter (where episode.kind = 'failure'), 0
+        ) as downtime_seconds,
+        avg({{ seconds_between('episode.started_at', 'episode.ended_at') }})
+        filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at) as mean_duration_seconds,
+        cast(
+            count(*) filter (where episode.kind = 'failure' and (episode.is_open or episode.ended_at >= month.ends_at)) as integer
+        ) as open_at_month_end
+    from month
+    inner join episode
+        on
+            month.territory = episode.territory
+            and month.ends_at > episode.started_at
+            and (month.starts_at < episode.down_until or month.starts_at <= episode.started_at)
+    group by month.territory, episode.asset_key, month.month
 )
 
 select
-    month.territory,
-    episode.asset_key,
-    month.month,
-    any_value(episode.asset_type) as asset_type,
-    any_value(episode.commune) as commune,
-    any_value(episode.street) as street,
-    any_value(episode.model) as model,
-    any_value(episode.parent_key) as parent_key,
-    any_value(episode.piloting) as piloting,
-    any_value(episode.owner_authority) as owner_authority,
-    cast(count(*) filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at) as integer)
-        as failures_started,
-    cast(
-        count(*) filter (
-            where episode.kind = 'failure' and episode.started_at >= month.starts_at and episode.is_repeat
-        ) as integer
-    ) as repeat_failures,
-    cast(
-        count(*) filter (where episode.kind = 'communication_loss' and episode.started_at >= month.starts_at) as integer
-    ) as communication_losses_started,
-    round(coalesce(
-        fsum({{ overlap_seconds('episode.started_at', 'episode.down_until', 'month.starts_at', 'month.ends_at') }})
-        filter (where episode.kind = 'failure'), 0
-    ) / 3600, 2) as downtime_hours,
-    cast(
-        count(*) filter (where episode.kind = 'failure' and (episode.is_open or episode.ended_at >= month.ends_at)) as integer
-    ) as open_at_month_end
-from month
-inner join episode
-    on
-        month.territory = episode.territory
-        and month.ends_at > episode.started_at
-        and (month.starts_at < episode.down_until or month.starts_at <= episode.started_at)
-group by month.territory, episode.asset_key, month.month
-order by month.territory, episode.asset_key, month.month
+    failed.territory,
+    failed.asset_key,
+    failed.month,
+    failed.asset_type,
+    failed.commune,
+    failed.street,
+    failed.model,
+    failed.parent_key,
+    failed.piloting,
+    failed.owner_authority,
+    failed.failures_started,
+    failed.repeat_failures,
+    failed.communication_losses_started,
+    failed.open_at_month_end,
+    round(failed.downtime_seconds / 3600, 2) as downtime_hours,
+    round(in_service.asset_seconds / 3600, 2) as in_service_hours,
+    round((in_service.asset_seconds - failed.downtime_seconds) / 3600 / nullif(failed.failures_started, 0), 2) as mtbf_hours,
+    round(failed.mean_duration_seconds / 3600, 2) as mttr_hours,
+    round(100 * (1 - failed.downtime_seconds / nullif(in_service.asset_seconds, 0)), 4) as availability_pct
+from failed
+left join in_service
+    on failed.territory = in_service.territory and failed.month = in_service.month and failed.asset_key = in_service.asset_key
+order by failed.territory, failed.asset_key, failed.month

@@ -86,7 +86,9 @@ opened as (
         coalesce(root.is_closed_before_opened, false) as is_closed_before_opened,
         coalesce(root.is_closed_before_opened, false)
         or coalesce(root.is_acknowledged_before_opened, false)
-        or coalesce(work.is_sequence_impossible, false) as is_sequence_impossible
+        or coalesce(work.is_sequence_impossible, false) as is_sequence_impossible,
+        -- The desk found nothing, and no crew restored anything: there was no fault to guarantee.
+        coalesce(lower(root.status) = 'rejected', false) and work.case_key is null as is_rejected
     from (
         select * from {{ ref('core__report') }}
         where report_key = root_report_key
@@ -148,10 +150,16 @@ timed as (
         {% endfor -%}
         -- Declared suspensions (a part on order, no access) are not the crew's time.
         {{ seconds_between('opened.started_at', 'opened.resolved_at') }} - opened.suspended_seconds as resolved_seconds,
-        clocked.resolved_contract - clocked.started_contract - opened.suspended_seconds as resolved_contract_seconds,
+        -- They are told as a duration by the wall clock, without their instants: the contract's clock loses the share of it that
+        -- they took. Taken off whole, a week's wait for a part would leave less than nothing of its contract hours.
+        round(
+            (clocked.resolved_contract - clocked.started_contract)
+            * {{ running_share('opened.suspended_seconds', 'opened.started_at', 'opened.resolved_at') }}, 3
+        ) as resolved_contract_seconds,
         {{ seconds_between('opened.opened_at', 'opened.resolved_at') }} as handling_seconds,
         {{ seconds_between('opened.started_at', as_of()) }} - opened.suspended_seconds as age_seconds,
-        clocked.judged_contract - clocked.started_contract - opened.suspended_seconds as age_contract_seconds
+        (clocked.judged_contract - clocked.started_contract)
+        * {{ running_share('opened.suspended_seconds', 'opened.started_at', as_of()) }} as age_contract_seconds
     from opened
     left join clocked on opened.case_key = clocked.case_key
     left join {{ ref('core__fault_type') }} as fault on opened.fault_type = fault.fault_type
@@ -161,7 +169,7 @@ judged as (
     select
         {% for guarantee, milestone in [('gti', 'arrived'), ('gtrp', 'made_safe'), ('gtr', 'resolved')] -%}
             case
-                when is_sequence_impossible then null
+                when is_sequence_impossible or is_rejected then null
                 when {{ milestone }}_at is not null
                     then
                         case clock when 'contract_hours' then {{ milestone }}_contract_seconds else {{ milestone }}_seconds end
