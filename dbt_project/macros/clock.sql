@@ -30,3 +30,8 @@
 {% macro utc_day_number(instant) -%}
     epoch_us({{ instant }}) // 86400000000
 {%- endmacro %}
+
+{# The share of the time between two instants that was not suspended, from 0 to 1; 1 where no time went by. #}
+{% macro running_share(suspended_seconds, first, last) -%}
+    greatest(0, 1 - coalesce({{ suspended_seconds }} / nullif({{ seconds_between(first, last) }}, 0), 0))
+{%- endmacro %}
