@@ -1,0 +1,121 @@
+"""Failure rates, MTBF, MTTR and availability worked out again from the truth, in plain Python.
+
+Here: `failure_frequency_monthly` of March. Not here: the episodes it counts (`test_failures`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.truth.month import END, MONTH, PAPER_LATEST, START, Month, Row
+
+pytest_plugins = ("tests.truth.month",)
+
+PARIS = ZoneInfo("Europe/Paris")
+# March 2026 has 31 days, and the clocks lose an hour on the 29th.
+FROM = dt.datetime(2026, 3, 1, tzinfo=PARIS).astimezone(dt.UTC)
+UNTIL = dt.datetime(2026, 4, 1, tzinfo=PARIS).astimezone(dt.UTC)
+HOURS = 31 * 24 - 1
+HOUR = 3600.0
+
+Group = tuple[str, str, str]  # asset type, piloting, commune
+KINDS = {"Armoire": "cabinet", "Départ": "feeder", "Point lumineux": "streetlight"}
+
+
+def seconds_in_month(start: dt.datetime, end: dt.datetime) -> float:
+    return max(0.0, (min(end, UNTIL) - max(start, FROM)).total_seconds())
+
+
+def assets_in_service(month: Month) -> dict[Group, int]:
+    """Assets by group: the inventory never changes, and everything in it stands since before the year."""
+    found: dict[Group, int] = defaultdict(int)
+    for line in month.assets.values():
+        assert dt.datetime.strptime(line["date_pose"], "%d/%m/%Y").replace(tzinfo=PARIS) < FROM
+        found[KINDS[line["nature"]], "remote" if line["telegestion"] == "oui" else "other", line["commune"]] += 1
+    return found
+
+
+def failures_seen(month: Month) -> dict[Group, list[Row]]:
+    """True failures that somebody had told of by the end of the span, by group."""
+    found: dict[Group, list[Row]] = defaultdict(list)
+    for f in month.truth["failures"]:
+        # One that ended before the span was told of in no message of it; one repaired in it was, with all that is known of it.
+        if f["kind"] == "failure" and f["seen_from"] is not None and f["seen_from"] + PAPER_LATEST < END and f["seen_until"] >= START:
+            piloting = "remote" if f["is_remote"] else "other"
+            found[f["asset_type"], piloting, month.assets[f["asset_ref"]]["commune"]].append(f)
+    return found
+
+
+def in_month(failures: list[Row]) -> list[Row]:
+    return [f for f in failures if FROM <= f["seen_from"] < UNTIL]
+
+
+def rows(month: Month) -> dict[Group, Row]:
+    """What was published of March, equipment that nobody knows left out."""
+    said = month.said["indicators.failure_frequency_monthly"]
+    return {(r["asset_type"], r["piloting"], r["commune"]): r for r in said if r["month"] == MONTH and r["piloting"] != "unknown"}
+
+
+def test_no_paper_of_march_is_still_to_be_read(month: Month) -> None:
+    # What follows counts on it: a week later the desk has read what was reported in March, and taken back what was nothing.
+    late = [r for r in month.truth["reports"] if FROM <= r["opened_at"] < UNTIL and r["acknowledged_at"] + PAPER_LATEST >= END]
+    false = [r for r in month.truth["reports"] if r["is_false"] and FROM <= r["opened_at"] < UNTIL and r["closed_at"] + PAPER_LATEST >= END]
+    assert (late, false) == ([], [])
+
+
+def test_counts_rates_and_availability_of_every_group(month: Month) -> None:
+    """By definition a failure lasts from its first witness to the first sign of its end: `seen_from` to `seen_until`, to the second."""
+    assets, failures, said = assets_in_service(month), failures_seen(month), rows(month)
+    assert set(said) == set(assets)
+    compared = 0
+    for group, count in assets.items():
+        found, seen = said[group], failures.get(group, [])
+        begun, service = in_month(seen), count * HOURS * HOUR
+        down = sum(seconds_in_month(f["seen_from"], min(f["seen_until"], END)) for f in seen)
+        ended = [(f["seen_until"] - f["seen_from"]).total_seconds() for f in begun if f["seen_until"] < END]
+        expected: dict[str, Any] = {
+            "assets_in_service": count,
+            "failures_started": len(begun),
+            "failures_per_100_assets": pytest.approx(100 * len(begun) / count, abs=5.1e-5),
+            "downtime_hours": pytest.approx(down / HOUR, abs=5.1e-3),
+            "availability_pct": pytest.approx(100 * (1 - down / service), abs=5.1e-5),
+            "mtbf_hours": pytest.approx((service - down) / HOUR / len(begun), abs=5.1e-3) if begun else None,
+            "mttr_hours": pytest.approx(sum(ended) / len(ended) / HOUR, abs=5.1e-3) if ended else None,
+            "open_at_month_end": sum(f["seen_from"] < UNTIL <= f["seen_until"] for f in seen),
+        }
+        assert {name: found[name] for name in expected} == expected, (group, [f["failure_key"] for f in seen])
+        compared += len(begun)
+    assert compared > 30
+
+
+def test_what_equipment_tells_of_itself_is_measured_within_one_sampling_interval(month: Month) -> None:
+    """Against what happened, not what was seen: a piloted failure is found late by one interval at most, and its end too.
+
+    Its duration is then within one interval of the true one, and so is their mean; downtime is within one interval per failure.
+    Where something hides the equipment, the bound grows by the time it hides (see `Month.heard_by`).
+    """
+    remote = [f for f in month.truth["failures"] if f["kind"] == "failure" and f["told_from"] is not None and f["seen_until"] >= START]
+    said = rows(month)
+    for kind in ("streetlight", "cabinet"):
+        own = [f for f in remote if f["asset_type"] == kind and f["seen_from"] < UNTIL]
+        low = sum(seconds_in_month(month.heard_by(f, f["started_at"]), f["ended_at"]) for f in own) / HOUR
+        high = sum(seconds_in_month(f["started_at"], month.heard_by(f, f["ended_at"])) for f in own) / HOUR
+        down = sum(r["downtime_hours"] for (t, p, _), r in said.items() if (t, p) == (kind, "remote"))
+        rounding = 0.005 * len(said)
+        assert low - rounding <= down <= high + rounding
+        begun = [f for f in own if f["seen_from"] >= FROM and f["seen_until"] < END]
+        means = [
+            (r["mttr_hours"], r["failures_started"]) for (t, p, _), r in said.items() if (t, p) == (kind, "remote") and r["mttr_hours"]
+        ]
+        if begun:
+            assert sum(n for _, n in means) == len(begun)
+            mean = sum(m * n for m, n in means) / len(begun)
+            true = sum((f["ended_at"] - f["started_at"]).total_seconds() for f in begun) / len(begun) / HOUR
+            early = sum((month.heard_by(f, f["started_at"]) - f["started_at"]).total_seconds() for f in begun) / len(begun) / HOUR
+            late = sum((month.heard_by(f, f["ended_at"]) - f["ended_at"]).total_seconds() for f in begun) / len(begun) / HOUR
+            assert true - early - 0.005 <= mean <= true + late + 0.005
