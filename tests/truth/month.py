@@ -54,6 +54,7 @@ BEFORE: Final = dt.timedelta(days=70)
 _PUBLISHED: Final = (
     "core.failure_episode",
     "core.failure_evidence",
+    "indicators.failure_by_asset",
     "indicators.failure_frequency_monthly",
     "indicators.energy_overconsumption_daily",
     "indicators.energy_overconsumption_monthly",

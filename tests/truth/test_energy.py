@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.truth.month import MONTH, Month, Row
+from tests.truth.month import MONTH, Month, Row, ref_of
 
 pytest_plugins = ("tests.truth.month",)
 
@@ -80,7 +80,7 @@ def test_every_meter_and_day_is_there_and_measures_what_its_meter_told(month: Mo
 def test_what_was_to_be_expected_of_each_cabinet(month: Month) -> None:
     found = said(month)
     for key, day in true(month).items():
-        assert found[key]["method"] == "lighting"
+        assert (found[key]["method"], ref_of(found[key]["cabinet_key"])) == ("lighting", day["cabinet_ref"])
         assert found[key]["expected_wh"] == pytest.approx(day["expected_wh"], abs=0.001 + commanded_w(day) * 2 / 3600), day
 
 
@@ -172,6 +172,7 @@ def test_months_add_their_days_up(month: Month) -> None:
     for meter, own in days.items():
         judged = [d for d in own if abs(d["readings_sent"] / d["readings"] - 1) <= COMPLETE]
         expected: dict[str, Any] = {
+            "cabinet_key": f"simulation:{own[0]['cabinet_ref']}",
             "days": 31,
             "days_judged": len(judged),
             "days_incomplete": 31 - len(judged),

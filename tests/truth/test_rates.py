@@ -1,18 +1,20 @@
 """Failure rates, MTBF, MTTR and availability worked out again from the truth, in plain Python.
 
-Here: `failure_frequency_monthly` of March. Not here: the episodes it counts (`test_failures`).
+Here: `failure_frequency_monthly` and `failure_by_asset` of March. Not here: the episodes it counts (`test_failures`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.truth.month import END, MONTH, PAPER_LATEST, START, Month, Row
+from tests.truth.month import END, MONTH, PAPER_LATEST, START, Month, Row, ref_of
+from tests.truth.test_failures import told
 
 pytest_plugins = ("tests.truth.month",)
 
@@ -91,6 +93,46 @@ def test_counts_rates_and_availability_of_every_group(month: Month) -> None:
         assert {name: found[name] for name in expected} == expected, (group, [f["failure_key"] for f in seen])
         compared += len(begun)
     assert compared > 30
+
+
+def test_mtbf_mttr_and_repeats_of_each_asset(month: Month) -> None:
+    """One asset by one: every one that was down or not heard in March, and no other."""
+    seen: dict[str, list[Row]] = defaultdict(list)
+    for failures in failures_seen(month).values():
+        for f in failures:
+            seen[f["asset_ref"]].append(f)
+    for f in told(month):
+        if f["kind"] == "communication_loss":
+            seen[f["asset_ref"]].append(f)
+    seen = {ref: own for ref, own in seen.items() if any(f["seen_from"] < UNTIL and f["seen_until"] > FROM for f in own)}
+    said = {ref_of(r["asset_key"]): r for r in month.said["indicators.failure_by_asset"] if r["month"] == MONTH}
+    assert set(said) == set(seen)
+    repeats = 0
+    for ref, own in seen.items():
+        failures = sorted((f for f in own if f["kind"] == "failure"), key=lambda f: f["seen_from"])
+        begun = in_month(failures)
+        down = sum(seconds_in_month(f["seen_from"], min(f["seen_until"], END)) for f in failures)
+        ended = [(f["seen_until"] - f["seen_from"]).total_seconds() for f in begun if f["seen_until"] < END]
+        again = [
+            f
+            for f in begun
+            if any(
+                g["fault_type"] == f["fault_type"] and timedelta(0) <= f["seen_from"] - g["seen_until"] <= timedelta(30) for g in failures
+            )
+        ]
+        expected: dict[str, Any] = {
+            "failures_started": len(begun),
+            "repeat_failures": len(again),
+            "communication_losses_started": len(in_month([f for f in own if f["kind"] == "communication_loss"])),
+            "in_service_hours": HOURS,
+            "downtime_hours": pytest.approx(down / HOUR, abs=5.1e-3),
+            "mtbf_hours": pytest.approx((HOURS - down / HOUR) / len(begun), abs=5.1e-3) if begun else None,
+            "mttr_hours": pytest.approx(sum(ended) / len(ended) / HOUR, abs=5.1e-3) if ended else None,
+            "availability_pct": pytest.approx(100 * (1 - down / HOUR / HOURS), abs=5.1e-5),
+        }
+        assert {name: said[ref][name] for name in expected} == expected, own
+        repeats += len(again)
+    assert repeats > 2
 
 
 def test_what_equipment_tells_of_itself_is_measured_within_one_sampling_interval(month: Month) -> None:
