@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import os
+import pickle
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from ingestion.simulator import behaviour, history, inventory, truth
 from ingestion.simulator.presets import Preset, preset
 from ingestion.simulator.world import World
 from orchestration import building, ingest
-from orchestration.services import postgres
+from orchestration.services import locks, postgres
 from orchestration.services.prepare import prepare
 from orchestration.settings import Settings, create_local
 
@@ -62,6 +63,9 @@ _PUBLISHED: Final = (
     "indicators.intervention_time_monthly",
     "indicators.prevention_monthly",
 )
+# Making the month takes a minute and a half on two cores; on a machine that does much else, several times that.
+_MAKING_TIMEOUT_S: Final = 600
+TIMEOUT: Final = pytest.mark.timeout(_MAKING_TIMEOUT_S)
 _LIMITS: Final = EngineLimits(memory_limit="1GB", threads=2)
 
 
@@ -203,19 +207,30 @@ def _messages(paths: tuple[Path, ...]) -> tuple[int, int]:
 
 @pytest.fixture(scope="session")
 def month(tmp_path_factory: pytest.TempPathFactory, extension_directory: Path) -> Month:
-    """The month, made once per process (about two minutes of one core)."""
-    folder = tmp_path_factory.mktemp("month")
-    with pytest.MonkeyPatch.context() as patch:
+    """The month, made once for all workers: two minutes of a core."""
+    base = tmp_path_factory.getbasetemp()
+    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "month.pickle"
+    with locks.held(made.with_suffix(".lock"), timeout_s=_MAKING_TIMEOUT_S, what="another worker that makes the month"):
+        if not made.exists():
+            draft = made.with_suffix(".part")
+            draft.write_bytes(pickle.dumps(_make(tmp_path_factory.mktemp("month"), extension_directory)))
+            draft.replace(made)
+    found = pickle.loads(made.read_bytes())  # noqa: S301 - written by this very test run, in its own folder
+    assert isinstance(found, Month)
+    return found
+
+
+def _make(folder: Path, extension_directory: Path) -> Month:
+    kept = dict(os.environ)
+    try:
         for name in list(os.environ):
             if name.startswith(("VIGIE_", "DAGSTER_", "DBT_")):
-                patch.delenv(name)
-        patch.setenv("VIGIE_EXTENSION_DIRECTORY", str(extension_directory))
-        before = dict(os.environ)
-        try:
-            settings, world = create_local(folder / "home"), World(town(), SEED)
-            with postgres.running(settings):
-                return read(settings, world, land(settings, world, folder / "history"))
-        finally:
-            # A build in this process leaves its instance's settings in the environment.
-            for name in set(os.environ) - set(before):
                 del os.environ[name]
+        os.environ["VIGIE_EXTENSION_DIRECTORY"] = str(extension_directory)
+        settings, world = create_local(folder / "home"), World(town(), SEED)
+        with postgres.running(settings):
+            return read(settings, world, land(settings, world, folder / "history"))
+    finally:
+        # A build in this process leaves its instance's settings in the environment.
+        os.environ.clear()
+        os.environ.update(kept)

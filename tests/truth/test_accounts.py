@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ingestion.simulator import inventory
-from tests.truth.month import Month
+from tests.truth.month import TIMEOUT, Month
 
 pytest_plugins = ("tests.truth.month",)
+pytestmark = TIMEOUT
 
 
 def test_every_feed_balances_and_counts_what_came_twice(month: Month) -> None:

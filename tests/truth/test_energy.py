@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 
-from tests.truth.month import MONTH, Month, Row, ref_of
+from tests.truth.month import MONTH, TIMEOUT, Month, Row, ref_of
 
 pytest_plugins = ("tests.truth.month",)
+pytestmark = TIMEOUT
 
 FIRST, LAST = dt.date(2026, 2, 22), dt.date(2026, 4, 6)
 # 95 % of the day, and not more than 105 % (docs/indicators.md).

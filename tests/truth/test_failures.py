@@ -8,9 +8,10 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter, defaultdict
 
-from tests.truth.month import END, LATEST, PAPER_LATEST, SAMPLING, START, Month, Row, ref_of
+from tests.truth.month import END, LATEST, PAPER_LATEST, SAMPLING, START, TIMEOUT, Month, Row, ref_of
 
 pytest_plugins = ("tests.truth.month",)
+pytestmark = TIMEOUT
 
 FOREVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 

@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.truth.month import END, LATEST, MONTH, PAPER_LATEST, START, Month, Row, ref_of
+from tests.truth.month import END, LATEST, MONTH, PAPER_LATEST, START, TIMEOUT, Month, Row, ref_of
 from tests.truth.test_failures import is_settled, papers_of
 
 pytest_plugins = ("tests.truth.month",)
+pytestmark = TIMEOUT
 
 PARIS = ZoneInfo("Europe/Paris")
 EASTER_MONDAY = dt.date(2026, 4, 6)

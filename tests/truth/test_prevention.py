@@ -9,11 +9,12 @@ from collections import defaultdict
 
 import pytest
 
-from tests.truth.month import MONTH, Month, Row
+from tests.truth.month import MONTH, TIMEOUT, Month, Row
 from tests.truth.test_interventions import quantile
 from tests.truth.test_rates import failures_seen, in_month
 
 pytest_plugins = ("tests.truth.month",)
+pytestmark = TIMEOUT
 
 Group = tuple[str, str, str, str]  # fault type, asset type, piloting, commune
 

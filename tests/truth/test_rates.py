@@ -13,10 +13,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.truth.month import END, MONTH, PAPER_LATEST, START, Month, Row, ref_of
+from tests.truth.month import END, MONTH, PAPER_LATEST, START, TIMEOUT, Month, Row, ref_of
 from tests.truth.test_failures import told
 
 pytest_plugins = ("tests.truth.month",)
+pytestmark = TIMEOUT
 
 PARIS = ZoneInfo("Europe/Paris")
 # March 2026 has 31 days, and the clocks lose an hour on the 29th.
