@@ -28,6 +28,7 @@ EXTENSIONS: Final = ("ducklake", "postgres_scanner", "httpfs", "spatial")
 # than in a file, at 100 rows it was faster and left no small files.
 INLINING_ROW_LIMIT: Final = 1000
 # Appends never conflict with appends; maintenance may. DuckLake's default of 10 was exhausted by 6 writers at once.
+# Each waits DuckLake's 100 ms: with its growing waits (half as much again each time) the thirtieth would hold our locks for hours.
 MAX_RETRIES: Final = 100
 
 
@@ -106,6 +107,7 @@ def attach(con: duckdb.DuckDBPyConnection, address: LakeAddress, *, alias: str =
             remedy="start the instance (vigie up), or look at what is wrong with it (vigie doctor)",
         ) from None
     con.execute(f"SET ducklake_max_retry_count = {MAX_RETRIES}")
+    con.execute("SET ducklake_retry_backoff = 1.0")
 
 
 def _without_secrets(message: str, address: LakeAddress) -> str:

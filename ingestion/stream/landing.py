@@ -14,6 +14,7 @@ import base64
 import contextlib
 import datetime as dt
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from ingestion.errors import VigieError
 from ingestion.feeds.model import Feed
 from ingestion.lake import writer
 from ingestion.lake.address import LakeAddress
-from ingestion.lake.session import ALIAS, CREATE_LOCK, EngineLimits, advisory_lock, attach, open_engine
+from ingestion.lake.session import ALIAS, COMMIT_LOCK, EngineLimits, advisory_lock, attach, open_engine
 from ingestion.landing import contract_digest
 from ingestion.stream.messages import Message
 from ingestion.stream.staging import StagedFeed, stage_feed, stage_refused
@@ -37,6 +38,8 @@ DEFAULT_LIMITS: Final = EngineLimits(memory_limit="256MB", threads=2)
 POISON: Final = "poison"
 UNKNOWN_FEED: Final = "unknown_feed"
 _MESSAGES: Final = "staged_messages"
+# Maintenance is done with one table within a second or two.
+_WAITS_S: Final = (0.1, 0.3, 1.0, 3.0)
 
 
 class Overtaken(VigieError):
@@ -308,14 +311,29 @@ def open_landings(
 
 
 def _ensure_cursor(con: duckdb.DuckDBPyConnection, place: Place) -> None:
-    """Make the place's line, once: appends do not conflict, so its first writers must take turns."""
+    """Make the place's line, once, and alone: an append would meet the updates of other partitions' lines."""
     line = [place.stream, place.partition]
     query = f"SELECT 1 FROM {ALIAS}.raw.stream_cursor WHERE stream = ? AND partition = ?"
     if con.execute(query, line).fetchone() is not None:
         return
-    with advisory_lock(place.lake, CREATE_LOCK):
+    with advisory_lock(place.lake, COMMIT_LOCK):
         if con.execute(query, line).fetchone() is None:
             con.execute(f"INSERT INTO {ALIAS}.raw.stream_cursor VALUES (?, ?, 0, now())", line)
+
+
+def retried(land: Callable[[], list[writer.Landed]]) -> list[writer.Landed]:
+    """Land, again where another process was faster: a reader whose lock was lost, maintenance that rewrites the same file.
+
+    Raises:
+        Overtaken: it was so each time.
+        VigieError: as `land`.
+    """
+    for wait in _WAITS_S:
+        try:
+            return land()
+        except Overtaken:
+            time.sleep(wait)
+    return land()
 
 
 def _text(payload: bytes) -> tuple[str, bool]:

@@ -18,9 +18,9 @@ from nats.errors import Error as NatsError
 from ingestion.errors import VigieError
 from ingestion.stream.names import INTAKE_STREAM, MQTT_HEADER, durable, feed_and_topic
 
-# One pull: enough to pay for a transaction (20 ms), little enough to hold with what is made of it (300 MB).
-BATCH_MESSAGES: Final = 20_000
-BATCH_BYTES: Final = 32 * 1024 * 1024
+# One pull: enough to pay for a transaction (a tenth of a second), little enough to hold with what is made of it and the next one.
+BATCH_MESSAGES: Final = 12_500
+BATCH_BYTES: Final = 24 * 1024 * 1024
 # The broker beside us answers in a millisecond; past this it is gone.
 _ANSWER_TIMEOUT_S: Final = 10.0
 _LARGEST_MESSAGE: Final = 8 * 1024 * 1024  # the broker's max_payload: a pull must be allowed to hold one

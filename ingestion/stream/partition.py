@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -16,14 +17,13 @@ from typing import Final
 import psycopg
 from nats.aio.client import Client
 
-from ingestion.errors import VigieError
 from ingestion.feeds.model import Feed
 from ingestion.lake.address import LakeAddress
 from ingestion.lake.session import LOCK_SPACE, EngineLimits, catalogue
 from ingestion.lake.writer import Landed
 from ingestion.stream import broker
 from ingestion.stream.attempts import Attempts, Part, parts
-from ingestion.stream.landing import DEFAULT_LIMITS, Landing, Landings, Overtaken, open_landings
+from ingestion.stream.landing import DEFAULT_LIMITS, Landing, Landings, open_landings, retried
 from ingestion.stream.messages import BATCH_MESSAGES, Durable, Message, acknowledge
 from ingestion.stream.names import STREAMS, Broker
 
@@ -36,7 +36,6 @@ IDLE_S: Final = 150.0
 TOO_MANY: Final = 100_000
 _POLL_S: Final = 1.0
 _PARTITION_LOCK_SPACE: Final = LOCK_SPACE + 2
-_MAX_OVERTAKEN: Final = 5
 
 
 @dataclass
@@ -168,27 +167,33 @@ async def _read(reading: _Reading) -> None:
             await durable.open()
         began = heard = time.monotonic()
         due = began  # the first round is due at once: what waits has waited long enough
+        is_clean = False
         while not reading.stop():
             waiting = [await d.waiting() for d in durables]
             pending, now = sum(w.pending for w in waiting), time.monotonic()
-            if pending:
-                heard = now
+            if any(w.pending or w.unacknowledged for w in waiting):
+                heard, is_clean = now, False
                 if len(report.partitions) > 1 and pending > pace.too_many:
                     report.falls_behind = True
                     return
                 if now >= due or pending >= pace.batch:
                     due = now + pace.land_every_s
+                    for durable, one in zip(durables, waiting, strict=True):
+                        # Also where nothing is pending: what a dead reader held is delivered again only to somebody who asks.
+                        if one.pending or one.unacknowledged:
+                            await _drain(reading, nc, durable)
+                    if pace.idle_for_s == 0 and not pending:
+                        return  # once through: what a dead reader still holds comes again later
+                    if pending:
+                        continue
+            else:
+                if not is_clean:
+                    # Everything that was ever published is stored: nothing is under suspicion any more.
                     for durable in durables:
-                        await _drain(reading, nc, durable)
-                    continue
-            elif not any(w.unacknowledged for w in waiting):
-                # Everything that was ever published is stored: nothing is under suspicion any more.
-                for durable in durables:
-                    await asyncio.to_thread(Attempts(reading.pg, durable.stream, durable.partition).clear)
+                        await asyncio.to_thread(Attempts(reading.pg, durable.stream, durable.partition).clear)
+                    is_clean = True
                 if now - heard >= pace.idle_for_s:
                     return
-            elif pace.idle_for_s == 0:
-                return  # once through: what a dead reader still holds comes again later
             if now - began >= pace.run_for_s:
                 return
             await asyncio.sleep(_POLL_S)
@@ -200,37 +205,34 @@ async def _drain(reading: _Reading, nc: Client, durable: Durable) -> None:
     feeds = await asyncio.to_thread(reading.feeds)
     marks = await asyncio.to_thread(attempts.marks)
     landing = await asyncio.to_thread(reading.landings.of, durable.stream, durable.partition)
-    while True:
-        messages = sorted(await durable.pull(messages=reading.pace.batch), key=lambda m: m.seq)
-        if not messages:
-            return
-        reading.report.messages += len(messages)
-        for part in parts(messages, marks):
-            done = await asyncio.to_thread(_try, attempts, landing, feeds, part)
-            await acknowledge(nc, part.messages)
-            reading.report.landings += bool(done)
-            for one in done:
-                reading.tell(one)
-        if not durable.has_more or reading.stop():
-            return
+    upcoming: asyncio.Task[list[Message]] | None = asyncio.create_task(durable.pull(messages=reading.pace.batch))
+    try:
+        while upcoming is not None:
+            messages = sorted(await upcoming, key=lambda m: m.seq)
+            # While one batch is stored, which is the engine's work, the next one comes in.
+            goes_on = bool(messages) and durable.has_more and not reading.stop()
+            upcoming = asyncio.create_task(durable.pull(messages=reading.pace.batch)) if goes_on else None
+            reading.report.messages += len(messages)
+            for part in parts(messages, marks):
+                done = await asyncio.to_thread(_try, attempts, landing, feeds, part)
+                await acknowledge(nc, part.messages)
+                reading.report.landings += bool(done)
+                for one in done:
+                    reading.tell(one)
+    finally:
+        if upcoming is not None:
+            upcoming.cancel()  # what it holds was not acknowledged, and is delivered again
 
 
 def _try(attempts: Attempts, landing: Landing, feeds: Mapping[str, Feed], part: Part) -> list[Landed]:
     """Land one part under its mark."""
     poison = part.mark is not None and part.mark.is_poison
     mark = attempts.begin(part)
+    # A batch is hundreds of thousands of objects that all live until its end: looking for garbage among them costs a fifth of it.
+    gc.disable()
     try:
-        return _landed(landing, part.messages, feeds, poison=poison)
+        return retried(lambda: landing.land(part.messages, feeds, poison=poison))
     finally:
+        gc.enable()
         # Also when an error is told: it is the disk's, or a server's. What kills the process comes never here.
         attempts.end(mark)
-
-
-def _landed(landing: Landing, messages: list[Message], feeds: Mapping[str, Feed], *, poison: bool) -> list[Landed]:
-    for attempt in range(1, _MAX_OVERTAKEN + 1):
-        try:
-            return landing.land(messages, feeds, poison=poison)
-        except Overtaken:
-            if attempt == _MAX_OVERTAKEN:
-                raise
-    raise VigieError("unreachable")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from ingestion.errors import WrongUse
@@ -16,7 +17,7 @@ from ingestion.feeds.model import Feed
 from ingestion.lake.address import LakeAddress
 from ingestion.lake.session import ALIAS, EngineLimits, connect
 from ingestion.lake.writer import Counts
-from ingestion.stream.landing import DEFAULT_LIMITS, open_landings
+from ingestion.stream.landing import DEFAULT_LIMITS, open_landings, retried
 from ingestion.stream.messages import Message
 
 # As many as a pull of the stream takes: the same memory.
@@ -79,7 +80,9 @@ def replay(
         with open_landings(lake, personal, limits=limits) as landings:
             landing = landings.of(stream, partition)
             for batch in _batches(found):
-                (landed,) = landing.land_again([h.message for h in batch], feed, {h.message.seq: h.counts for h in batch})
+                counts = {h.message.seq: h.counts for h in batch}
+                messages = [h.message for h in batch]
+                (landed,) = retried(partial(landing.land_again, messages, feed, counts))
                 total = replace(
                     total,
                     messages=total.messages + len(batch),
