@@ -155,9 +155,11 @@ def test_dark_nights_are_named_and_no_other(month: Month) -> None:
             seen["lit"] += 1
         else:
             seen["between"] += 1
-        # None invented: without supply for three quarters of its hours at least, the rest being within what straddles.
-        assert not row["is_dark_by_night"] or day["dark_seconds"] >= 0.75 * day["scheduled_seconds"], (row, day)
-        assert row["is_dark_by_night"] or not (day["is_dark"] and day["dark_seconds"] >= 0.95 * day["scheduled_seconds"]), (row, day)
+        # None invented: what is named was lit for no more than straddles the sun, and a tenth of its schedule (at 93 % of its nameplate).
+        lit = day["scheduled_seconds"] - day["dark_seconds"]
+        assert not row["is_dark_by_night"] or lit <= STRADDLED_H * 3600 + LIT / 0.93 * day["scheduled_seconds"], (row, day)
+        # None missed: lit for a twentieth of it, even drifting by 45 %, a cabinet takes less than a tenth.
+        assert row["is_dark_by_night"] or lit > 0.05 * day["scheduled_seconds"], (row, day)
     assert seen["dark"] > 0, dict(seen)
     assert seen["between"] < 0.01 * len(found), dict(seen)
 
