@@ -16,8 +16,8 @@ PYTEST_ARGS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 10
 
-up: base ## set up if needed, start an instance in the background, print its addresses
-	@$(BIN)/vigie up --detach
+up: base ## set up if needed, start an instance with a simulated territory in the background, print its addresses
+	@$(BIN)/vigie up --detach --simulate chalons
 
 down: ## stop the instance
 	@if [ -x $(BIN)/vigie ]; then $(BIN)/vigie down; else echo "nothing is set up here"; fi

@@ -313,7 +313,7 @@ def _operation(feed: Feed) -> Iterator[Problem]:
         fault = cron_fault(feed.schedule)
         if fault is not None:
             yield Problem(("schedule",), fault, "five fields: minute hour day month weekday; 15 6 * * * is each day at 6:15")
-    for key, duration in (("freshness", feed.freshness), ("retention", feed.retention)):
+    for key, duration in (("freshness", feed.freshness), ("retention", feed.retention), ("message_retention", feed.message_retention)):
         if duration is not None and duration.total_seconds() <= 0:
             yield Problem((key,), "must be longer than nothing", "for instance P1D")
     if feed.indicators.flap_window.total_seconds() < 0:

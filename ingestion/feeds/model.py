@@ -362,6 +362,8 @@ class Feed(Model):
     """How old the last landing may be."""
     retention: Duration | None = None
     """How long raw rows are kept; for ever if absent."""
+    message_retention: Duration = dt.timedelta(days=30)  # long enough to notice that a feed is read wrongly, and to replay it
+    """How long messages of a stream are kept as they were received, beside their rows, to be replayed."""
     alerts: bool = False
     """Whether landed rows can raise alarms."""
 

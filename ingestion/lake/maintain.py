@@ -78,6 +78,7 @@ def maintain(
     keep_snapshots: dt.timedelta = DEFAULT_KEEP_SNAPSHOTS,
     orphan_margin: dt.timedelta = DEFAULT_ORPHAN_MARGIN,
     retention: dict[str, dt.timedelta] | None = None,
+    message_retention: dict[str, dt.timedelta] | None = None,
     limits: EngineLimits = EngineLimits(),
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     progress: Callable[[str], None] = lambda _: None,
@@ -89,6 +90,7 @@ def maintain(
         keep_snapshots: how long unpinned snapshots are kept.
         orphan_margin: how old a file without a commit must be to be deleted.
         retention: per feed, how long its raw rows are kept, by the day received; a feed that is absent keeps all.
+        message_retention: likewise, how long its messages are kept as they were received; their rows stay.
         limits: what the engine may use.
         now: the clock.
         progress: told the name of each step.
@@ -110,6 +112,7 @@ def maintain(
             steps.append(step)
 
         run("retention", lambda: _retain(con, retention or {}, moment))
+        run("messages", lambda: _forget_messages(con, message_retention or {}, moment))
         run("flush", lambda: _call(con, f"CALL ducklake_flush_inlined_data('{ALIAS}')"))
         run("rewrite", lambda: _call(con, f"CALL ducklake_rewrite_data_files('{ALIAS}', delete_threshold => {_REWRITE_SHARE})"))
         run("merge", lambda: _call(con, f"CALL ducklake_merge_adjacent_files('{ALIAS}')"))
@@ -270,6 +273,20 @@ def _retain(con: duckdb.DuckDBPyConnection, retention: dict[str, dt.timedelta], 
                     # First: killed in between, days are closed too early, never built from what is left of them.
                     _close(con, feed, oldest, moment)
                     closed = True
+                con.execute(f"DELETE FROM {target} WHERE {where}")
+                deleted[f"{feed}.{table}"] = count
+    return deleted
+
+
+def _forget_messages(con: duckdb.DuckDBPyConnection, retention: dict[str, dt.timedelta], moment: dt.datetime) -> dict[str, int]:
+    """Delete whole days of messages; what they said stays in the rows, so that no day is closed."""
+    deleted: dict[str, int] = {}
+    for table in (t for t in _growing(con) if t in ("message", "personal_message")):
+        target = f"{ALIAS}.raw.{identifier(table)}"
+        for feed, kept in sorted(retention.items()):
+            where = f"feed = {literal(feed)} AND received_on < DATE '{(moment - kept).date().isoformat()}'"
+            count = int(con.execute(f"SELECT count(*) FROM {target} WHERE {where}").fetchall()[0][0])
+            if count:
                 con.execute(f"DELETE FROM {target} WHERE {where}")
                 deleted[f"{feed}.{table}"] = count
     return deleted

@@ -25,10 +25,16 @@ def maintain_instance(settings: Settings, *, progress: Callable[[str], None] = l
     Raises:
         VigieError: a lake does not answer.
     """
-    retention: dict[str, dt.timedelta] = {f.feed: f.retention for f in valid_feeds(settings.feeds_path) if f.retention is not None}
-    report = lake_maintain.maintain(settings.lake, retention=retention, progress=lambda s: progress(f"lake: {s}"))
+    feeds = list(valid_feeds(settings.feeds_path))
+    retention: dict[str, dt.timedelta] = {f.feed: f.retention for f in feeds if f.retention is not None}
+    messages = {f.feed: f.message_retention for f in feeds}
+    report = lake_maintain.maintain(
+        settings.lake, retention=retention, message_retention=messages, progress=lambda s: progress(f"lake: {s}")
+    )
     forgotten = lake_maintain.forget_unlanded(settings.personal_lake, settings.lake)
-    personal = lake_maintain.maintain(settings.personal_lake, retention=retention, progress=lambda s: progress(f"personal lake: {s}"))
+    personal = lake_maintain.maintain(
+        settings.personal_lake, retention=retention, message_retention=messages, progress=lambda s: progress(f"personal lake: {s}")
+    )
     originals = lake_maintain.forget_originals(settings.lake, retention=retention)
     return {
         "lake": report.as_dict(),

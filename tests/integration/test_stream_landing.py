@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -12,6 +13,7 @@ import aiomqtt
 import pytest
 
 from ingestion.feeds.model import Feed
+from ingestion.lake.maintain import maintain
 from ingestion.lake.session import EngineLimits, catalogue
 from ingestion.stream.attempts import Attempts, parts
 from ingestion.stream.landing import open_landings
@@ -277,3 +279,18 @@ def test_a_message_that_kills_its_process_is_found_and_set_aside(lakes: Lakes) -
     assert lakes.query("SELECT m.stream_seq, r.reason FROM lake.raw.rejected AS r JOIN lake.raw.message AS m USING (landing_seq)") == [
         (deadly, "poison")
     ]
+
+
+def test_messages_are_forgotten_after_their_time_and_their_rows_stay(lakes: Lakes) -> None:
+    feeds = {"compteurs": meters(lakes)}
+    with open_landings(lakes.main, lakes.personal, limits=LIMITS) as landings:
+        landings.of(MQTT_STREAM, 0).land([message(1, reading("m1", 1, 1)), message(2, {"compteur": "m1"})], feeds)
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(days=31)
+
+    maintain(lakes.main, message_retention={"compteurs": dt.timedelta(days=30)}, limits=LIMITS, now=lambda: later)
+
+    assert lakes.query("SELECT count(*) FROM lake.raw.message") == [(0,)]
+    assert lakes.query("SELECT count(*) FROM lake.raw.energy_reading") == [(1,)]
+    assert account(lakes) == (2, 1, 0, 1)
+    # What was rejected cannot be replayed any more, and that is told.
+    assert replay(feeds["compteurs"], lakes.main, lakes.personal, limits=LIMITS).expired == 1
