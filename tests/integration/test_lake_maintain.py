@@ -46,7 +46,7 @@ def test_many_small_landings_end_in_few_files_and_snapshots(lakes: Lakes) -> Non
     before = checksums(lakes)
     assert _files(lakes) >= 8
     report = maintain(lakes.main, keep_snapshots=NOTHING, orphan_margin=NOTHING, limits=LIMITS)
-    assert {s.name for s in report.steps} == {"retention", "flush", "rewrite", "merge", "expire", "clean", "orphans"}
+    assert {s.name for s in report.steps} == {"retention", "messages", "flush", "rewrite", "merge", "expire", "clean", "orphans"}
     assert checksums(lakes) == before
     assert report.snapshots_after <= 3 < report.snapshots_before
     # One file of reports and one of the ledger for the day (two days when midnight passes meanwhile).
