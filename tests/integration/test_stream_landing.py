@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import datetime as dt
 import json
+import resource
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import aiomqtt
 import pytest
 
+from ingestion.errors import VigieError
 from ingestion.feeds.model import Feed
 from ingestion.lake.maintain import maintain
 from ingestion.lake.session import EngineLimits, catalogue
@@ -294,3 +296,24 @@ def test_messages_are_forgotten_after_their_time_and_their_rows_stay(lakes: Lake
     assert account(lakes) == (2, 1, 0, 1)
     # What was rejected cannot be replayed any more, and that is told.
     assert replay(feeds["compteurs"], lakes.main, lakes.personal, limits=LIMITS).expired == 1
+
+
+def test_a_disk_that_is_full_is_told_and_what_waited_lands_once_there_is_room(lakes: Lakes) -> None:
+    feeds = {"compteurs": meters(lakes)}
+    # More than the catalogue takes inline: they become a file, which the system refuses past the limit as it does on a full disk.
+    many = [message(n, reading(f"m{n}", n % 22, n)) for n in range(1, 3001)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with open_landings(lakes.main, lakes.personal, limits=LIMITS) as landings:
+        landing = landings.of(MQTT_STREAM, 0)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+        try:
+            with pytest.raises(VigieError, match="the lake cannot be written") as told:
+                landing.land(many, feeds)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert "make room" in str(told.value.remedy)
+        assert account(lakes) == (0, 0, 0, 0)
+
+        landing.land(many, feeds)
+    assert account(lakes) == (3000, 3000, 0, 0)
+    assert lakes.query("SELECT count(DISTINCT stream_seq) FROM lake.raw.message") == [(3000,)]
