@@ -62,7 +62,23 @@ class Simulation:
         """Return the world."""
         from ingestion.simulator.world import World
 
-        return World(int(self.size) if self.size.isdigit() else self.size, self.seed)
+        return World(_preset(self.size), self.seed)
+
+
+def require_size(size: str) -> None:
+    """Check that there is a territory of this size, before anything is made for it.
+
+    Raises:
+        WrongUse: there is none.
+    """
+    if size != "none":
+        from ingestion.simulator.presets import preset
+
+        preset(_preset(size))
+
+
+def _preset(size: str) -> str | int:
+    return int(size) if size.isdigit() else size
 
 
 def folder(settings: Settings) -> Path:

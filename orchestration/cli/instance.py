@@ -40,6 +40,8 @@ def up(
     ] = None,
 ) -> None:
     """Start the instance (made on its first start), wait until it is healthy, print its addresses and keep running."""
+    if simulate is not None:
+        simulation.require_size(simulate)
     settings = _settings_to_start()
     simulated = _simulated(settings, simulate)
     common.say(f"home {settings.home}, profile {settings.profile}")

@@ -60,7 +60,7 @@ def test_home_without_a_path_is_wrong_use(words: list[str], capsys: pytest.Captu
     [
         (["up", "--bogus"], 2, "No such option"),
         (["stat"], 2, "Did you mean 'status'?"),
-        (["up", "--simulate", "chalons"], 2, "the simulator is not part of this version"),
+        (["up", "--simulate", "atlantis"], 2, "no preset is called 'atlantis'"),
         (["logs", "nobody"], 2, "there is no service 'nobody'"),
         (["logs", "postgres"], 1, "no log yet"),
         (["--version"], 0, ""),
