@@ -59,7 +59,7 @@ class Output(StrEnum):
 
 
 @contextlib.contextmanager
-def _instance(*, create: bool) -> Iterator[Settings]:
+def ready_instance(*, create: bool) -> Iterator[Settings]:
     """Hold the instance ready: the running one, or its PostgreSQL for the time of the command."""
     home = find_home(common.home())
     if os.environ.get("VIGIE_PROFILE") == "server" or (home / INSTANCE_FILE).exists() or not create:
@@ -85,7 +85,7 @@ def ingest(
     from orchestration import dagster_pages
     from orchestration import ingest as ingesting
 
-    with _instance(create=True) as settings:
+    with ready_instance(create=True) as settings:
         contract = ingesting.kept_contract(settings, feed)
         report = ingesting.ingest(settings, contract, paths or [], force=force, canonical=canonical, progress=common.say)
         if report.landed and Control.of(settings) is not None:
@@ -135,7 +135,7 @@ def build(
 
     if as_of is not None and as_of.tzinfo is None:
         as_of = as_of.replace(tzinfo=dt.UTC)
-    with _instance(create=False) as settings:
+    with ready_instance(create=False) as settings:
         landed = _landed_contracts(settings)
         report = building.build(settings, common.say, force=force, as_of=as_of)
     if as_json:
@@ -206,7 +206,7 @@ def sql(
 
     if query is None and not tables:
         raise WrongUse("give one query, or --tables", remedy='vigie sql "SELECT * FROM core.report LIMIT 10"')
-    with _instance(create=False) as settings:
+    with ready_instance(create=False) as settings:
         if tables or query is None:
             names, rows = _columns(settings, query) if query else _tables(settings)
         else:
@@ -277,7 +277,7 @@ def maintain(*, as_json: Json = False) -> None:
     """Apply retentions, flush, merge, expire and clean both lakes."""
     from orchestration.assets.maintenance import maintain_instance
 
-    with _instance(create=False) as settings:
+    with ready_instance(create=False) as settings:
         report = maintain_instance(settings, progress=common.say)
     if as_json:
         common.print_json(report)

@@ -18,6 +18,7 @@ import typer
 from ingestion.errors import BadFile, VigieError, WrongUse
 from orchestration.cli import common
 from orchestration.cli.feeds_access import access_command
+from orchestration.cli.feeds_rejects import rejects_command
 from orchestration.cli.feeds_replay import replay_command
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 app: Final = typer.Typer(no_args_is_help=True)
 app.command("access")(access_command)
+app.command("rejects")(rejects_command)
 app.command("replay")(replay_command)
 
 # A cell of the preview: enough to recognise a value, short enough for a terminal.

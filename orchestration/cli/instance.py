@@ -132,7 +132,9 @@ def _simulated(settings: Settings, size: str | None) -> simulation.Simulation | 
         )
     running = control.Control.of(settings) is not None
     if running and (found is None or found.is_paused != (size == "none")):
-        raise WrongUse("this instance runs: what it simulates is settled at its start", remedy="vigie down, then vigie up --simulate again")
+        raise WrongUse(
+            "this instance runs: what it simulates is settled at its start", remedy=f"vigie down; then vigie up --simulate {size}"
+        )
     return simulation.declare(settings, size, dt.datetime.now(dt.UTC))
 
 
