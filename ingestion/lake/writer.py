@@ -167,8 +167,7 @@ def commit(
         made = staged.provenance
         counts = _account(con, made.feed, made.origin, staged.received, staged.parts, staged.rejects)
         _require_balance(counts)
-        less = {name: getattr(counts, name) - value for name, value in vars(staged.less).items()}
-        counted.append(replace(counts, **less))
+        counted.append(_taken_off(counts, staged.less))
     if personal is not None and any(staged.personal for staged in landings):
         _store_personal(con, personal, landings)
     with advisory_lock(address, COMMIT_LOCK):
@@ -186,6 +185,17 @@ def commit(
                 con.execute("ROLLBACK")
             raise
     return done
+
+
+def _taken_off(counts: Landed, less: Counts) -> Landed:
+    """Return what records that are landed again add to the account.
+
+    What was stored comes out as a duplicate, but where a value of it was mended, or it is refused now: those are taken off what is
+    stored, as nothing is a duplicate less than never.
+    """
+    line = replace(counts, **{name: getattr(counts, name) - value for name, value in vars(less).items()})
+    again = max(0, -line.duplicate)
+    return replace(line, duplicate=line.duplicate + again, stored=line.stored - again)
 
 
 def _require_balance(counts: Landed) -> None:
