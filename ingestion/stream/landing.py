@@ -169,7 +169,7 @@ class Landing:
             detail = "its landing never came to an end: the process died each time; replay it once the defect is mended"
             return stage_refused(self._con, messages, number=number, reason=POISON, detail=detail)
         if feed is None:
-            detail = f"no contract of this instance is called {messages[0].feed}; replay it once there is one"
+            detail = f"there is no contract called {messages[0].feed}, or it is broken; replay it once it is right"
             return stage_refused(self._con, messages, number=number, reason=UNKNOWN_FEED, detail=detail)
         return stage_feed(self._con, feed, messages, number=number, workdir=workdir)
 

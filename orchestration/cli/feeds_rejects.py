@@ -24,20 +24,20 @@ def rejects_command(
     as_json: common.Json = False,
 ) -> None:
     """Show what a feed rejected and why: how many by reason, and the last ones with their topic or file."""
-    from ingestion.feeds.model_connector import StreamConnector
     from ingestion.feeds.registry import find_feed
     from ingestion.lake import rejects
     from orchestration.dbt import project
 
     with ready_instance(create=False) as settings:
-        contract = find_feed(feed, settings.feeds_path, fault_types=project.fault_types())
-        by_reason = rejects.reasons(settings.reader_lake, contract.feed)
-        last = rejects.latest(settings.reader_lake, contract.feed, limit)
+        by_reason = rejects.reasons(settings.reader_lake, feed)
+        last = rejects.latest(settings.reader_lake, feed, limit)
+        if not by_reason:  # a feed that is broken, or gone, may have rejected: only then must there be one
+            find_feed(feed, settings.feeds_path, fault_types=project.fault_types())
     if as_json:
-        common.print_json({"feed": contract.feed, "reasons": [asdict(r) for r in by_reason], "last": [asdict(r) for r in last]})
+        common.print_json({"feed": feed, "reasons": [asdict(r) for r in by_reason], "last": [asdict(r) for r in last]})
         return
     if not by_reason:
-        print(f"feed {contract.feed} has rejected nothing")
+        print(f"feed {feed} has rejected nothing")
         return
     counted = ("Rejected", "Reason", "Count", "Last (UTC)")
     common.print_table(counted, [(r.scope, r.reason, r.rejected, f"{r.last_at:%Y-%m-%d %H:%M:%S}") for r in by_reason])
@@ -45,8 +45,8 @@ def rejects_command(
     rows = [(f"{r.received_at:%m-%d %H:%M:%S}", _cut(r.origin), r.scope, r.reason, r.detail, _cut(r.original)) for r in last]
     if rows:
         common.print_table(columns, rows, title=f"The last {len(rows)}")
-    again = f"feeds replay {feed}" if isinstance(contract.connector, StreamConnector) else f"ingest {feed} PATH --force"
-    common.say(common.pasteable(f"after the contract was mended: vigie {again}"))
+    common.say(common.pasteable(f"once the contract is mended: vigie feeds replay {feed} (messages)"))
+    common.say(common.pasteable(f"  or: vigie ingest {feed} PATH --force (files)"))
 
 
 def _cut(text: str | None) -> str | None:

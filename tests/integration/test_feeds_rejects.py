@@ -121,6 +121,10 @@ def test_rejects_of_files_are_told_with_their_file(instance: Settings, capsys: p
     assert main([*home, "feeds", "rejects", "calls"]) == 0
     shown = capsys.readouterr()
     assert '"yesterday" is not a date' in " ".join(shown.out.split())
-    assert "feeds replay" not in shown.err
     assert "ingest calls PATH --force" in shown.err
     assert main([*home, "feeds", "rejects", "cals"]) == 2
+    # A contract that is broken, or gone, hides nothing.
+    (instance.feeds_path / "calls.yaml").write_text("feed: calls", encoding="utf-8")
+    capsys.readouterr()
+    assert main([*home, "feeds", "rejects", "calls", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == document
