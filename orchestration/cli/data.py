@@ -36,7 +36,7 @@ CANONICAL: Final = (
     "platform, or of another instance. The feed's mapping does not apply."
 )
 
-# What each contract becomes, in the order in which people look: the first table that is published is the one to query.
+# What each contract becomes, in the order in which people look: the first table that holds the feed's rows is the one to query.
 TABLES_OF: Final = {
     "asset": ("core.asset",),
     "observation": ("core.observation_hourly", "core.state_daily"),
@@ -136,14 +136,14 @@ def build(
     if as_of is not None and as_of.tzinfo is None:
         as_of = as_of.replace(tzinfo=dt.UTC)
     with ready_instance(create=False) as settings:
-        landed = _landed_contracts(settings)
+        landed = landed_contracts(settings)
         report = building.build(settings, common.say, force=force, as_of=as_of)
+        tables = _tables_with_rows(settings, landed) if report.is_published and not as_json else {}
     if as_json:
         common.print_json(report.as_dict())
     else:
         _print_build(report)
-        if report.is_published:
-            _print_where(landed)
+        _print_where(tables)
     for warned in report.checks_warned:
         common.say(f"warning: check failed, but holds nothing back: {warned}")
     for failed in report.checks_failed:
@@ -173,23 +173,40 @@ def _print_build(report: BuildReport) -> None:
     print(f"{report.status.lower()} in {report.seconds} s; {checks}; {verdict}")
 
 
-def _landed_contracts(settings: Settings) -> dict[str, str]:
+def landed_contracts(settings: Settings) -> dict[str, str]:
     """Return what landed since the last build that people read: feed to its contract."""
     from ingestion.lake.publish import last_publication
     from ingestion.lake.session import ALIAS, connect
 
     before = last_publication(settings.lake)
-    query = f"SELECT DISTINCT feed, contract FROM {ALIAS}.raw.landing WHERE landing_seq > ? AND received > 0 ORDER BY 1"
+    # Messages that came while a feed had no contract landed under none; what is replayed is received once only.
+    query = f"""
+        SELECT DISTINCT feed, contract FROM {ALIAS}.raw.landing
+        WHERE landing_seq > ? AND (received > 0 OR stored > 0) AND contract IS NOT NULL ORDER BY 1
+    """
     with connect(settings.lake, read_only=True) as con:
         return dict(con.execute(query, [before.landing_seq if before else 0]).fetchall())
 
 
-def _print_where(landed: dict[str, str]) -> None:
+def _tables_with_rows(settings: Settings, landed: dict[str, str]) -> dict[str, list[str]]:
+    """Return the published tables that hold rows of each feed: states in words are in another than figures."""
+    from ingestion.lake.session import ALIAS, connect
+
+    with connect(settings.lake, read_only=True) as con:
+        return {
+            feed: [t for t in TABLES_OF[contract] if con.execute(f"SELECT 1 FROM {ALIAS}.{t} WHERE feed = ? LIMIT 1", [feed]).fetchall()]
+            for feed, contract in landed.items()
+        }
+
+
+def _print_where(tables_of: dict[str, list[str]]) -> None:
     """Say where the feeds that just landed are read, and one query to begin with."""
-    for feed, contract in landed.items():
-        tables = TABLES_OF[contract]
-        print(f"{feed}: {', '.join(tables)}")
-        print(common.pasteable(f"  vigie sql \"SELECT * FROM {tables[0]} WHERE feed = '{feed}' LIMIT 10\""))
+    for feed, tables in tables_of.items():
+        if tables:
+            print(f"{feed}: {', '.join(tables)}")
+            print(common.pasteable(f"  vigie sql \"SELECT * FROM {tables[0]} WHERE feed = '{feed}' LIMIT 10\""))
+        else:
+            print(common.pasteable(f"{feed}: no rows (vigie feeds rejects {feed} says what was rejected)"))
 
 
 def sql(

@@ -18,7 +18,9 @@ from ingestion.stream.landing import open_landings
 from ingestion.stream.messages import Message
 from ingestion.stream.names import MQTT_STREAM
 from ingestion.stream.replay import replay
+from orchestration.cli.data import landed_contracts
 from orchestration.cli.main import main
+from orchestration.services.prepare import prepare
 from orchestration.settings import Settings
 from tests.lakes import HEADER, Lakes
 
@@ -128,3 +130,13 @@ def test_rejects_of_files_are_told_with_their_file(instance: Settings, capsys: p
     capsys.readouterr()
     assert main([*home, "feeds", "rejects", "calls", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == document
+
+
+def test_a_message_of_a_feed_without_contract_is_told_and_hinders_nothing(instance: Settings) -> None:
+    prepare(instance)
+    with open_landings(instance.lake, instance.personal_lake, limits=LIMITS) as landings:
+        landings.of(MQTT_STREAM, 0).land([Message(1, "air", "air/1", said("A", 20), _PUBLISHED_US)], {})
+    (why,) = rejects.reasons(instance.reader_lake, "air")
+    assert (why.scope, why.reason, why.rejected) == ("record", "unknown_feed", 1)
+    # `vigie build` says where each feed that landed is read: of this one there is nothing to read.
+    assert landed_contracts(instance) == {}
