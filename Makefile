@@ -16,8 +16,9 @@ PYTEST_ARGS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 10
 
-up: base ## set up if needed, start an instance with a simulated territory in the background, print its addresses
-	@$(BIN)/vigie up --detach --simulate chalons
+# A new home gets the simulated territory; one that exists goes on with what it holds.
+up: base ## set up if needed, start an instance (a new one with a simulated territory) in the background, print its addresses
+	@$(BIN)/vigie up --detach $$([ -e "$${VIGIE_HOME:-.vigie}/instance.toml" ] || echo --simulate chalons)
 
 down: ## stop the instance
 	@if [ -x $(BIN)/vigie ]; then $(BIN)/vigie down; else echo "nothing is set up here"; fi
