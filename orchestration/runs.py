@@ -52,7 +52,9 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
             instance.report_run_failed(run, message="its process was killed")
             dead.append(run.run_id)
     for pool in storage.get_concurrency_keys():
-        for run_id in storage.get_concurrency_info(pool).active_run_ids:
+        held = storage.get_concurrency_info(pool)
+        # Assigned and waiting ones too: a run killed between being given the place and taking it keeps it from everybody.
+        for run_id in held.active_run_ids | held.assigned_run_ids | held.pending_run_ids:
             holder = instance.get_run_by_id(run_id)
             if holder is None or holder.status.value in _TERMINAL:
                 storage.free_concurrency_slots_for_run(run_id)
