@@ -188,7 +188,7 @@ def test_every_snippet_of_the_table_of_difficulties_is_of_the_contract() -> None
 
 def test_the_connectors_of_add_a_source_are_right() -> None:
     page = (schema.DOCS / "add-a-source.md").read_text(encoding="utf-8")
-    block = page.split("## Have it fetched")[1].split("## When it does not work")[0]
+    block = page.split("## Have it fetched")[1].split("\n## ")[0]
     text = "\n".join(line.removeprefix("    ") for line in block.split("\n"))
     base = YAML(typ="safe", pure=True).load(RIGHT["report"])
     file, rest = text.split("\nconnector:                 ")
