@@ -16,6 +16,8 @@ from orchestration.services import postgres
 from tests.town import LIMITS, Town
 
 pytest_plugins = ("tests.town",)
+# Four builds of a whole instance in one test: three minutes on a busy machine of four cores.
+pytestmark = pytest.mark.timeout(900)
 
 # A feed's description twice: its key no longer tells one feed, which a test of the models says. (A feed without a contract
 # keeps its last description, so that nothing mends this before the test sees it.)

@@ -133,6 +133,7 @@ def snapshot(lake: Lake) -> int:
     return int(lake.query("SELECT max(snapshot_id) FROM lake.snapshots()")[0][0])
 
 
+@pytest.mark.timeout(900)  # a dozen builds: three minutes on a busy machine of four cores
 def test_build_then_late_data_then_rules(lake: Lake) -> None:
     first_landings(lake)
     lake.dbt("build")

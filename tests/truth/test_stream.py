@@ -36,7 +36,7 @@ LIMITS = EngineLimits(memory_limit="512MB", threads=2)
 ONCE = Pace(idle_for_s=0)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_what_is_spoken_to_the_ports_becomes_the_rows_of_history(
     instance: Settings, stream_instance: StreamInstance, tmp_path: Path
 ) -> None:
