@@ -32,7 +32,7 @@ from ingestion.mapping.decoded import options_of
 from ingestion.stream import broker as streams
 from ingestion.stream.messages import BATCH_MESSAGES, Durable, acknowledge
 from ingestion.stream.names import HTTP_ROOT, PARTITIONS, STREAMS, Broker
-from ingestion.stream.partition import ONCE, read_partitions
+from ingestion.stream.partition import Pace, read_partitions
 from orchestration.services import nats_server
 from orchestration.services.declared import script
 from orchestration.settings import Settings
@@ -199,7 +199,7 @@ def _measured(what: str, path: str, share: str) -> dict[str, Any]:
 
 
 # The backlog of a bench is no sign of falling behind.
-ONCE_ALL: Final = type(ONCE)(land_every_s=0.0, idle_for_s=0.0, too_many=10**9)
+ONCE_ALL: Final = Pace(land_every_s=0.0, idle_for_s=0.0, too_many=10**9)
 
 
 def main() -> None:

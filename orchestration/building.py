@@ -75,14 +75,15 @@ def _nothing_to_do(found: inputs.Due, *, is_asked: bool) -> BuildReport | None:
 def run_tags(first: dt.date | None, today: dt.date, as_of: dt.datetime | None) -> dict[str, str]:
     """Return the tags of a run that builds what is new, received from `first` (today if absent) to today."""
     from orchestration.assets.models import AS_OF_TAG, ONLY_NEW_TAG
+    from orchestration.runs import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 
     first = min(first or today, today)
     tags = {ONLY_NEW_TAG: "true"}
     if as_of is not None:
         tags[AS_OF_TAG] = as_of.astimezone(dt.UTC).isoformat()
     if first == today:
-        return tags | {"dagster/partition": today.isoformat()}
-    return tags | {"dagster/asset_partition_range_start": first.isoformat(), "dagster/asset_partition_range_end": today.isoformat()}
+        return tags | {PARTITION_TAG: today.isoformat()}
+    return tags | {RANGE_START_TAG: first.isoformat(), RANGE_END_TAG: today.isoformat()}
 
 
 def _build(settings: Settings, tags: dict[str, str], progress: Callable[[str], None], *, is_asked: bool) -> BuildReport:

@@ -18,6 +18,10 @@ PROCESS_TAG: Final = "vigie/process"
 # Tags that Dagster's daemon writes on a run whose process crashed.
 WILL_RETRY_TAG: Final = "dagster/will_retry"
 AUTO_RETRY_RUN_ID_TAG: Final = "dagster/auto_retry_run_id"
+# Tags by which Dagster tells a run's partition, or its range of them; it keeps its own constants to itself.
+PARTITION_TAG: Final = "dagster/partition"
+RANGE_START_TAG: Final = "dagster/asset_partition_range_start"
+RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 _POLL_S: Final = 0.3
 # Events per query; a build has about 500.
 _PAGE: Final = 1000

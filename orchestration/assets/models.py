@@ -24,6 +24,7 @@ from ingestion.lake.session import MUTATE_LOCK, advisory_lock
 from orchestration.assets.common import LAKE_WRITER, RECEIVED_ON, RETRY, Instance
 from orchestration.dbt import process, project
 from orchestration.inputs import inputs_digest
+from orchestration.runs import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from orchestration.settings import Settings
 from quality import landings
 
@@ -162,8 +163,8 @@ def reprocessed_days(tags: Mapping[str, str]) -> tuple[str | None, str | None]:
     """
     if ONLY_NEW_TAG in tags:
         return None, None
-    day = tags.get("dagster/partition")
-    return tags.get("dagster/asset_partition_range_start", day), tags.get("dagster/asset_partition_range_end", day)
+    day = tags.get(PARTITION_TAG)
+    return tags.get(RANGE_START_TAG, day), tags.get(RANGE_END_TAG, day)
 
 
 def publication_asset(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:

@@ -24,13 +24,11 @@ from ingestion.stream.landing import DEFAULT_LIMITS
 from ingestion.stream.names import PARTITIONS
 from ingestion.stream.partition import TOO_MANY, partitions_being_read, read_partitions
 from orchestration.assets.common import RECEIVED_ON, STREAM, Instance, feed_key
+from orchestration.runs import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from orchestration.settings import Settings
 
 STREAM_JOB: Final = "read_stream"
 STREAM_PARTITIONS: Final = dg.StaticPartitionsDefinition([str(p) for p in range(PARTITIONS)])
-# Tags by which Dagster tells a run of several partitions; named here, as Dagster keeps their constants to itself.
-ASSET_PARTITION_RANGE_START_TAG: Final = "dagster/asset_partition_range_start"
-ASSET_PARTITION_RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 _CADENCE: Final = "* * * * *"
 # A run that has been asked for takes its partition's lock within this: it waits for its turn, then imports for ten seconds on a
 # loaded machine. After it, a run without a lock is dead.
@@ -107,7 +105,7 @@ def stream_schedule() -> dg.ScheduleDefinition:
             return dg.SkipReason("a run reads each partition that holds messages")
         tick = context.scheduled_execution_time.isoformat()
         if sum(waiting[p] for p in unread) <= TOO_MANY:  # one process is enough, and the lighter
-            span = {ASSET_PARTITION_RANGE_START_TAG: str(unread[0]), ASSET_PARTITION_RANGE_END_TAG: str(unread[-1])}
+            span = {RANGE_START_TAG: str(unread[0]), RANGE_END_TAG: str(unread[-1])}
             return [dg.RunRequest(run_key=f"all {tick}", tags=span)]
         return [dg.RunRequest(run_key=f"{p} {tick}", partition_key=str(p)) for p in unread]
 
@@ -140,8 +138,8 @@ def _starting(instance: dg.DagsterInstance) -> set[int]:
     since = dt.datetime.now(dt.UTC) - _STARTS_WITHIN
     found: set[int] = set()
     for run in instance.get_runs(dg.RunsFilter(job_name=STREAM_JOB, statuses=_UNFINISHED, created_after=since)):
-        one = run.tags.get("dagster/partition")
-        first, last = run.tags.get(ASSET_PARTITION_RANGE_START_TAG, one), run.tags.get(ASSET_PARTITION_RANGE_END_TAG, one)
+        one = run.tags.get(PARTITION_TAG)
+        first, last = run.tags.get(RANGE_START_TAG, one), run.tags.get(RANGE_END_TAG, one)
         if first is not None and last is not None:
             found |= set(range(int(first), int(last) + 1))
     return found
