@@ -25,8 +25,8 @@ from typing import Any, Final
 from bench.machine import instance, peak_memory_mb
 from ingestion.feeds.load import load_feed
 from ingestion.feeds.model import Feed
+from ingestion.formats.registry import decoder_for
 from ingestion.formats.wire import WireBatch
-from ingestion.formats.wire_decoders import decoder_for
 from ingestion.lake.session import connect
 from ingestion.mapping.decoded import options_of
 from ingestion.stream import broker as streams

@@ -196,8 +196,9 @@ def _stage(con: duckdb.DuckDBPyConnection, feed: Feed, path: Path, workdir: Path
     if feed.is_decoded and not canonical:
         options = replace(options_of(feed), max_bytes=bounds.max_json_bytes, max_records=bounds.max_json_bytes)
         decoded = DecodedStage(con, feed, options=options)
-        for number, payload in enumerate(messages_of(path, bounds=bounds, workdir=workdir), start=1):
-            decoded.add(payload, None, f"{path.name}: message {number}")
+        messages = messages_of(path, bounds=bounds, workdir=workdir, member=feed.format.member)
+        for number, (payload, name) in enumerate(messages, start=1):
+            decoded.add(payload, None, name, f"{path.name}: message {number}")
         return _Held(decoded.received, decoded.close(), decoded.rejects, False, [])
     if canonical:
         feed = canonical_feed(feed, _parquet_columns(path))

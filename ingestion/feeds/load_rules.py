@@ -17,6 +17,7 @@ from ingestion.contracts.units import COLUMN_UNITS, UNITS, quantity, same_quanti
 from ingestion.feeds.load_dates import date_rules
 from ingestion.feeds.load_problem import KeyPath, Problem, did_you_mean, listed, shown, unit_remedy
 from ingestion.feeds.model import WIRE_FORMATS, Feed, MapTo, RestConnector, StreamConnector
+from ingestion.formats.registry import FORMATS
 
 # The measures of a wide table fill these.
 _FROM_MEASURES: Final = frozenset({"property", "value", "value_text", "unit"})
@@ -58,9 +59,12 @@ def fault_problems(feed: Feed, fault_types: Collection[str]) -> Iterator[Problem
 def _decoded(feed: Feed) -> Iterator[Problem]:
     """Check a contract whose messages are decoded: what they hold stands in them, not in a mapping."""
     what = f"messages of format {feed.format.type} say by themselves what they hold"
-    if feed.contract != "observation":
-        yield Problem(("contract",), what, "contract: observation (their entities join the assets as well)")
-    for key in ("mapping", "measures", "filter"):
+    contracts = FORMATS[feed.format.type].contracts
+    if feed.contract not in contracts:
+        yield Problem(("contract",), f"messages of format {feed.format.type} are no {feed.contract}", f"contract: {listed(contracts)}")
+    if feed.measures and "observation" not in contracts:
+        yield Problem(("measures",), f"format {feed.format.type} holds no observations", "take measures out")
+    for key in ("mapping", "filter"):
         if getattr(feed, key):
             yield Problem((key,), what, f"take {key} out, or declare format: {{type: json}} and map the columns")
 

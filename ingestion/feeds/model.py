@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from ingestion.contracts.canonical import CONTRACTS, Contract
 from ingestion.feeds.model_base import Duration, HolidayCalendar, Model, SecretName, Slug, TimeZone, Unit
@@ -28,6 +28,7 @@ from ingestion.feeds.model_connector import (
     SqlConnector,
     StreamConnector,
 )
+from ingestion.formats.registry import FORMATS
 
 __all__ = [
     "Auth",
@@ -64,13 +65,24 @@ __all__ = [
 ]
 
 # Formats whose messages say by themselves what they hold: they are decoded, not mapped.
-WIRE_FORMATS: Final = frozenset({"ngsi"})
+WIRE_FORMATS: Final = frozenset(FORMATS)
+_MAPPED_FORMATS: Final = ("auto", "csv", "xlsx", "json", "ndjson", "geojson", "parquet", "shapefile")
 
 Classification = Literal["open", "internal", "personal"]
 Domain = Literal["EP", "VP", "SLT", "MOB", "RT", "PAT", "CDV", "EAU", "GRC", "METEO"]
 FieldType = Literal[
     "string", "integer", "number", "boolean", "date", "time", "datetime", "year", "geopoint", "geojson", "object", "array", "any"
 ]
+
+
+def _known_format(name: str) -> str:
+    known = (*_MAPPED_FORMATS, *FORMATS)
+    if name not in known:
+        raise ValueError(f"is not a format: one of {', '.join(known)}")
+    return name
+
+
+FormatType = Annotated[str, AfterValidator(_known_format), WithJsonSchema({"type": "string", "enum": [*_MAPPED_FORMATS, *FORMATS]})]
 
 
 def _shorthand(value: Any) -> Any:
@@ -219,8 +231,8 @@ class Measure(Model):
 class FormatSpec(Model):
     """How the bytes are read. What is not stated is found out from the content."""
 
-    type: Literal["auto", "csv", "xlsx", "json", "ndjson", "geojson", "parquet", "shapefile", "ngsi"] = "auto"
-    """The file format; `auto` looks at the content. `ngsi` (NGSI-LD and NGSIv2 entities) says itself what it holds: no mapping."""
+    type: FormatType = "auto"
+    """The file format; `auto` looks at the content. A wire format (`ngsi`…, docs/formats.md) says itself what it holds: no mapping."""
     encoding: str | None = None
     """Character encoding (`utf-8`, `cp1252`…)."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
@@ -346,12 +358,13 @@ class Feed(Model):
     dates: list[str] = Field(default_factory=list)
     """strptime patterns, tried in order, for dates whose field states none; ISO 8601 when empty."""
     fields: list[FieldSpec] = Field(default_factory=list)
-    """The source's columns. For a format that is decoded (`ngsi`): the properties that need a word, a personal one or one whose unit the
-    messages do not say."""
+    """The source's columns. For a format that is decoded: the properties that need a word, a personal one or one whose unit the messages do
+    not say."""
     mapping: dict[str, Mapping] = Field(default_factory=dict)
-    """How each canonical column is filled; none for a format that is decoded (`ngsi`)."""
+    """How each canonical column is filled; none for a format that is decoded."""
     measures: list[Measure] = Field(default_factory=list)
-    """Columns of a wide table that become observations (contract observation)."""
+    """Columns of a wide table that become observations (contract observation). For a format that is decoded: properties that the lake calls
+    otherwise, and their bounds."""
     filter: str | None = None
     """SQL condition; records outside it are rejected as out of scope."""
     indicators: IndicatorRules = IndicatorRules()
@@ -384,8 +397,10 @@ class Feed(Model):
 
     @property
     def personal_columns(self) -> frozenset[str]:
-        """The source's columns that may never enter the main lake."""
-        return frozenset(f.name for f in self.fields if f.classification == "personal")
+        """The source's columns that may never enter the main lake: those declared so, and what its format knows to be personal."""
+        declared = {f.name: f.classification for f in self.fields}
+        of_format = FORMATS[self.format.type].personal if self.is_decoded else frozenset()
+        return frozenset(n for n, c in declared.items() if c == "personal") | {n for n in of_format if n not in declared}
 
     def field(self, name: str) -> FieldSpec:
         """Return the declaration of a source column.

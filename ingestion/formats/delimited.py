@@ -9,7 +9,7 @@ DuckDB's own loses records when line ends are mixed, and gives no record numbers
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 import numpy as np
@@ -18,11 +18,13 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from ingestion.errors import BadFile
-from ingestion.feeds.model import FormatSpec
 from ingestion.formats.dialect import SAMPLE_CHARS, Dialect, find_dialect
 from ingestion.formats.model import POSITION, Job, SourceTable, parquet_relation
 from ingestion.formats.staging import BadRecords, stage
 from ingestion.formats.text_encoding import BROKEN, NUL_MARK, TextEncoding, Utf8Stream, find_encoding, shown
+
+if TYPE_CHECKING:
+    from ingestion.feeds.model import FormatSpec
 
 # A last record of our own, longer than chance: if it does not come out alone, a quote was still open at the end.
 _SENTINEL: Final = "\x1dvigie-end-of-file\x1d"

@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ingestion.errors import WrongUse
-from ingestion.feeds.model import FormatSpec
 from ingestion.formats.model import Job, column_names
+
+if TYPE_CHECKING:
+    from ingestion.feeds.model import FormatSpec
 
 # Below 128 KiB, the longest cell that Python's csv reads, so that no cell of the sample can be too long for it.
 SAMPLE_CHARS: Final = 120_000

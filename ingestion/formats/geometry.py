@@ -10,15 +10,17 @@ from __future__ import annotations
 import re
 import struct
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
 from ingestion.errors import VigieError, WrongUse
-from ingestion.feeds.model import FormatSpec
 from ingestion.formats.archives import Archive
 from ingestion.formats.model import POSITION, Job, SourceTable, column_names, parquet_relation, sql_name, sql_string
 from ingestion.formats.staging import BadRecords
+
+if TYPE_CHECKING:
+    from ingestion.feeds.model import FormatSpec
 
 WGS84: Final = "EPSG:4326"
 _GEOMETRY, _LONGITUDE, _LATITUDE, _X, _Y = "_geometry", "_longitude", "_latitude", "_x", "_y"

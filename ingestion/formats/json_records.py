@@ -8,19 +8,21 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.feeds.model import FormatSpec
 from ingestion.formats.flatten import Flat, NoSuchPath, TooDeep, decode, flatten, records, text, to_json
 from ingestion.formats.geometry import crs_of_geojson, locate
 from ingestion.formats.model import POSITION, Bounds, Clock, Job, SourceTable, parquet_relation, sql_name
 from ingestion.formats.staging import BadRecords
 from ingestion.formats.text_encoding import BROKEN, TextEncoding, Utf8Stream, find_encoding, shown
+
+if TYPE_CHECKING:
+    from ingestion.feeds.model import FormatSpec
 
 # Records held before they are written: enough for Parquet to compress, little enough to hold.
 _CHUNK_RECORDS: Final = 20_000

@@ -1,38 +1,35 @@
 """NGSI-LD and NGSIv2: a message to its entities.
 
-Here: JSON and its dangers; entities, arrays, notifications, batch operations and GeoJSON; personal properties taken out. Not here: what
-an entity says (`ngsi_entity`).
+Here: entities, arrays, notifications, batch operations and GeoJSON; personal properties taken out. Not here: JSON
+(`wire_json`), what an entity says (`ngsi_entity`).
 
 `decode` follows `ingestion.formats.wire.Decoder`.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
-
-import msgspec
 
 from ingestion.formats.ngsi_entity import read_entity
 from ingestion.formats.ngsi_names import REASONS, VALUE_MEMBERS
 from ingestion.formats.ngsi_shape import compact
-from ingestion.formats.ngsi_values import instant_of, to_json
 from ingestion.formats.wire import WireBatch, WireOptions
+from ingestion.formats.wire_json import QUOTED_BYTES, Unreadable, read_json, reject_unreadable
+from ingestion.formats.wire_values import instant_of, to_json
 
-_DECODER: Final = msgspec.json.Decoder()
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_SPACED_COLONS: Final = (b" :", b"\n:", b"\r:", b"\t:")
-# What a reject quotes of a message that is not JSON; `raw.message` holds it whole.
-_QUOTED_BYTES: Final = 4_096
 # Members that only wrap: `address.value.streetAddress` is the property `address.streetAddress`.
 _WRAPPERS: Final = frozenset((*VALUE_MEMBERS, "@value", "properties", "data", "entities", "features", "metadata"))
 
 
-class _Unreadable(Exception):
-    """A message that cannot be split into entities; the argument is its reason."""
-
-
-def decode(payload: bytes, batch: WireBatch, *, after: int, received_at: int | None, options: WireOptions) -> int:
+def decode(
+    payload: bytes,
+    batch: WireBatch,
+    *,
+    after: int,
+    received_at: int | None,
+    topic: str | None = None,  # noqa: ARG001 - an entity says itself what it is; other formats need it
+    options: WireOptions,
+) -> int:
     """Translate one message (see `ingestion.formats.wire.Decoder`).
 
     >>> batch = WireBatch()
@@ -42,19 +39,15 @@ def decode(payload: bytes, batch: WireBatch, *, after: int, received_at: int | N
     ('powerState', 'off', 'uncertain')
     """
     try:
-        document = _parse(payload, options)
-    except _Unreadable as error:
-        reason, detail = error.args
-        # Which of its bytes are personal cannot be told.
-        quoted = None if options.personal else payload[:_QUOTED_BYTES].decode("utf-8", "replace").replace("\0", "\ufffd")
-        batch.reject(after + 1, reason, detail, quoted)
-        return 1
+        document = read_json(payload, options)
+    except Unreadable as error:
+        return reject_unreadable(batch, after, error, payload, options)
     if options.personal:
         document = _without(document, [name.split(".") for name in options.personal], ())
     entities, notified = _entities(document)
     problem = "empty" if not entities else "too_many" if len(entities) > options.max_records else None
     if problem is not None:
-        batch.reject(after + 1, problem, f"{len(entities)} entities: {REASONS[problem]}", to_json(document)[:_QUOTED_BYTES])
+        batch.reject(after + 1, problem, f"{len(entities)} entities: {REASONS[problem]}", to_json(document)[:QUOTED_BYTES])
         return 1
     has_nul = b"\\u0000" in payload
     for position, found in enumerate(entities, start=after + 1):
@@ -66,67 +59,6 @@ def decode(payload: bytes, batch: WireBatch, *, after: int, received_at: int | N
         else:
             read_entity(entity, position, batch, notified=notified, received=received_at, options=options)
     return len(entities)
-
-
-def _parse(payload: bytes, options: WireOptions) -> Any:
-    if len(payload) > options.max_bytes:
-        raise _Unreadable("too_large", f"{len(payload):,} bytes: {REASONS['too_large']} ({options.max_bytes:,})")
-    payload = payload.removeprefix(_BYTE_ORDER_MARK)
-    try:
-        document = _DECODER.decode(payload)
-        keys = _survey(document, options.max_depth)
-    except RecursionError as error:
-        raise _Unreadable("too_deep", f"{REASONS['too_deep']} ({options.max_depth})") from error
-    except ValueError as error:  # msgspec.DecodeError and UnicodeDecodeError are of this kind
-        reason = "invalid_json" if _is_utf8(payload) else "not_utf8"
-        raise _Unreadable(reason, f"{REASONS[reason]}: {error}") from error
-    # The decoder keeps the last of two members of one name. Where members and `":` do not add up, a slower look tells. (Texts may
-    # hold `":` and only make it more; white space before a colon would make it less.)
-    if payload.count(b'":') != keys or any(space in payload for space in _SPACED_COLONS):
-        _refuse_duplicates(payload)
-    return document
-
-
-def _is_utf8(payload: bytes) -> bool:
-    try:
-        payload.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _survey(value: Any, left: int) -> int:
-    """Return how many members the objects of a document hold.
-
-    Raises:
-        RecursionError: it is nested deeper than `left`.
-    """
-    kind = type(value)
-    if kind is dict:
-        keys = len(value)
-        values = value.values()
-    elif kind is list:
-        keys = 0
-        values = value
-    else:
-        return 0
-    if left <= 0:
-        raise RecursionError
-    for inner in values:
-        kind = type(inner)
-        if kind is dict or kind is list:
-            keys += _survey(inner, left - 1)
-    return keys
-
-
-def _refuse_duplicates(payload: bytes) -> None:
-    def pairs(members: list[tuple[str, Any]]) -> None:
-        names = {name for name, _ in members}
-        if len(names) < len(members):
-            raise _Unreadable("duplicate_key", REASONS["duplicate_key"])
-
-    # Numbers are not looked at: the fast decoder has read them, and int() would refuse very long ones.
-    json.loads(payload, object_pairs_hook=pairs, parse_int=str, parse_float=str)
 
 
 def _entities(document: Any) -> tuple[list[Any], int | None]:

@@ -14,8 +14,8 @@ from typing import Any, Final
 from ingestion.contracts.units import UNITS
 from ingestion.formats.ngsi_names import DESCRIPTIONS, IDENTITIES, INSTALLED, MODELS, PARENTS, RATED_POWERS, STATUSES, UNIT_MEMBERS
 from ingestion.formats.ngsi_shape import plain, single_text
-from ingestion.formats.ngsi_values import NoGeometry, conversion, in_lake, instant_of, is_geometry, located
 from ingestion.formats.wire import AssetRow
+from ingestion.formats.wire_values import NoGeometry, conversion, in_lake, instant_of, is_geometry, located
 
 _ISO_DAY: Final = 10  # "2021-01-11"
 # What an address says that the asset's row has no column for is kept; that it is an address is not worth a row.

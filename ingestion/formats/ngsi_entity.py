@@ -27,8 +27,8 @@ from ingestion.formats.ngsi_names import (
     VALUE_MEMBERS,
 )
 from ingestion.formats.ngsi_shape import are_instances, compact, is_attribute, plain
-from ingestion.formats.ngsi_values import conversion, in_lake, instant_of, is_geometry, is_too_long, number_of, to_json
 from ingestion.formats.wire import ObservationRow, RejectRow, WireBatch, WireOptions
+from ingestion.formats.wire_values import conversion, in_lake, instant_of, is_geometry, is_too_long, number_of, to_json
 
 # Objects inside a value become `property.a.b.c`; what lies deeper (no real model goes past two) stays JSON.
 FLATTEN_DEPTH: Final = 4

@@ -1,6 +1,6 @@
 """NGSI-LD and NGSIv2: which names mean what, and why something is refused.
 
-Here: the declared lists that decoding follows, each with its order and reason. Not here: reading values (`ngsi_values`), entities
+Here: the declared lists that decoding follows, each with its order and reason. Not here: reading values (`wire_values`), entities
 (`ngsi_entity`).
 """
 
@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from ingestion.formats import wire_json
+
 REASONS: Final[dict[str, str]] = {
     # records
-    "too_large": "the message is longer than a message may be",
-    "not_utf8": "the message is not UTF-8, which JSON is written in",
-    "invalid_json": "the message is not JSON (NaN, Infinity and numbers past a double are none)",
-    "too_deep": "the message is nested deeper than any real one",
-    "duplicate_key": "an object holds the same name twice: which one is meant is not known",
+    **wire_json.REASONS,
     "too_many": "the message holds more entities than a message may",
     "empty": "the message holds no entity",
     "not_an_entity": "is no JSON object",
@@ -76,7 +74,6 @@ NOT_PROPERTIES: Final = frozenset(("id", "type", "@id", "@type", "@context"))
 # Types that say that a text is a number (NGSIv2; `Integer` and `Float` are what IoT agents write).
 NUMBER_TYPES: Final = ("Number", "Integer", "Float")
 NULL_URI: Final = "urn:ngsi-ld:null"
-GEOMETRIES: Final = frozenset("Point LineString Polygon MultiPoint MultiLineString MultiPolygon GeometryCollection".split())
 
 # --- the asset row. In each list the first that has one value wins; it is not repeated as an observation, the others are observations.
 # What stands above a piece of equipment: its cabinet before its group, its place before the device that measures it.

@@ -1,6 +1,6 @@
 """NGSI-LD and NGSIv2: what an object of a message is: an attribute, instances of one, a value.
 
-Here: the shapes (normalized, concise, key-values). Not here: what values mean (`ngsi_values`).
+Here: the shapes (normalized, concise, key-values). Not here: what values mean (`wire_values`).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ingestion.formats.ngsi_names import LD_TYPES, NULL_URI, VALUE_MEMBERS
-from ingestion.formats.ngsi_values import is_too_long
+from ingestion.formats.wire_values import is_too_long
 
 
 def compact(name: str) -> str:

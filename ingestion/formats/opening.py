@@ -8,11 +8,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import duckdb
 
-from ingestion.feeds.model import FormatSpec
 from ingestion.formats.archives import Archive, gunzip
 from ingestion.formats.columnar import read_parquet
 from ingestion.formats.delimited import read_delimited
@@ -21,6 +20,9 @@ from ingestion.formats.json_records import read_json
 from ingestion.formats.model import Bounds, Clock, Job, SourceTable
 from ingestion.formats.sniff import Kind, kind_of
 from ingestion.formats.workbook import read_workbook
+
+if TYPE_CHECKING:
+    from ingestion.feeds.model import FormatSpec
 
 
 def open_sources(con: duckdb.DuckDBPyConnection, path: Path, spec: FormatSpec, *, bounds: Bounds, workdir: Path) -> list[SourceTable]:
@@ -96,6 +98,8 @@ def _open_plain(con: duckdb.DuckDBPyConnection, job: Job, kind: Kind, spec: Form
     declared = spec.type
     if kind == "empty":
         raise job.refuse("empty", "fetch it again; if its source had nothing to say, there is nothing to land")
+    if kind == "xml":
+        raise job.refuse("it is XML (KML, GML, RSS…), which no mapping reads", "ask for CSV, GeoJSON or a shapefile")
     expected = _EXPECTED[kind]
     if declared != "auto" and declared not in expected:
         raise job.refuse(f"the contract says {declared}, its content says {expected[0]}", "correct format.type, or the file")

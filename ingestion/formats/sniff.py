@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from ingestion.formats.model import Job
 
-Kind = Literal["empty", "gzip", "zip", "workbook", "parquet", "json", "text"]
+Kind = Literal["empty", "gzip", "zip", "workbook", "parquet", "json", "xml", "text"]
 
 _HEAD_BYTES: Final = 4096
 _SIGNATURES: Final[tuple[tuple[bytes, Kind], ...]] = (
@@ -34,6 +34,7 @@ _REFUSED: Final = (
     (b"SQLite format 3\x00", "a SQLite database (a GeoPackage is one)", "export its table as GeoJSON, CSV or Parquet"),
     (b"\x00\x00\x27\x0a", "a shapefile without its other files", "zip the .shp, .shx, .dbf and .prj together"),
 )
+_XML: Final = re.compile(r"<(?:\?xml\b|[A-Za-z_][\w.-]*(?::[\w.-]+)?(?:\s+[\w:.-]+\s*=|\s*/?>))")
 _HTML: Final = re.compile(r"^<(?:!doctype\s+html|html|head|body|title|h1|p>|div|center)", re.IGNORECASE)
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -57,8 +58,8 @@ def kind_of(job: Job) -> Kind:
         return "empty" if _is_blank(job.path) else "text"
     if _HTML.match(text):
         raise job.refuse("it is a web page, not data", "open its address in a browser: it may ask to log in, or say that it moved")
-    if text.startswith(("<?xml", "<kml", "<feed", "<rss")):
-        raise job.refuse("it is XML (KML, GML, RSS…), which is not read", "ask for CSV, GeoJSON or a shapefile")
+    if _XML.match(text):
+        return "xml"
     return "json" if looks_like_json(text) else "text"
 
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.feeds.model import FormatSpec
 from ingestion.formats.archives import Archive
 from ingestion.formats.model import POSITION, Job, SourceTable, column_names, parquet_relation
 from ingestion.formats.staging import stage
+
+if TYPE_CHECKING:
+    from ingestion.feeds.model import FormatSpec
 
 # A title above the table sits in one or two cells; a header fills most of the width.
 _HEADER_FILL = 0.5

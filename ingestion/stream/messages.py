@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from ingestion.errors import VigieError
-from ingestion.stream.names import INTAKE_STREAM, MQTT_HEADER, durable, feed_and_topic
+from ingestion.stream.names import INTAKE_STREAM, MQTT_HEADER, QUERY_HEADER, durable, feed_and_topic
 
 # One pull: enough to pay for a transaction (a tenth of a second), little enough to hold with what is made of it and the next one.
 BATCH_MESSAGES: Final = 12_500
@@ -142,6 +142,9 @@ class Durable:
 def _message(msg: Msg) -> Message:
     meta = msg.metadata
     feed, topic = feed_and_topic(msg.subject)
+    query = (msg.headers or {}).get(QUERY_HEADER)
+    if query:
+        topic = f"{topic}?{query}"
     return Message(meta.sequence.stream, feed, topic, msg.data, round(meta.timestamp.timestamp() * 1_000_000), msg)
 
 

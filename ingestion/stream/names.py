@@ -26,6 +26,8 @@ SUBJECT_ROOT: Final = "in"
 HTTP_ROOT: Final = "http"
 # The header the broker writes into messages that came over MQTT: their quality of service.
 MQTT_HEADER: Final = "Nmqtt-Pub"
+# The header in which the HTTP intake keeps what followed the path it was posted to: some formats say there what a message is.
+QUERY_HEADER: Final = "Vigie-Query"
 # The broker's account, and the platform's user in it; each stream feed has a user of its name.
 ACCOUNT: Final = "CITY"
 PLATFORM_USER: Final = "vigie"

@@ -61,7 +61,7 @@ def stage_feed(con: duckdb.DuckDBPyConnection, feed: Feed, messages: Sequence[Me
     if not feed.is_decoded:
         return _map(con, feed, messages, number, workdir)
     decoded = DecodedStage(con, feed, number)
-    counts = [decoded.add(m.payload, m.published_at_us, f"message {m.seq} on {m.topic}") for m in messages]
+    counts = [decoded.add(m.payload, m.published_at_us, m.topic, f"message {m.seq} on {m.topic}") for m in messages]
     return StagedFeed(decoded.close(), decoded.rejects, None, counts)
 
 

@@ -9,8 +9,8 @@ import pytest
 from ingestion.contracts.unece import COMMON_CODES, looks_like_common_code
 from ingestion.contracts.units import SPELLINGS, UNITS
 from ingestion.formats.ngsi_names import REASONS
-from ingestion.formats.ngsi_values import conversion, instant
 from ingestion.formats.wire import WireOptions
+from ingestion.formats.wire_values import conversion, instant
 from tests.unit.ngsi_support import ARRIVAL, HALF_PAST_FIVE_PM, light, observations, read, refused
 
 AT = HALF_PAST_FIVE_PM

@@ -8,8 +8,8 @@ import pytest
 
 from ingestion.errors import WrongUse
 from ingestion.formats.ngsi import decode
+from ingestion.formats.registry import decoder_for
 from ingestion.formats.wire import AssetRow, ObservationRow
-from ingestion.formats.wire_decoders import decoder_for
 from tests.unit.ngsi_support import (
     FEATURE,
     HALF_PAST_FIVE_PM,

@@ -1,6 +1,6 @@
-"""NGSI-LD and NGSIv2: instants, units, geometries and texts of single values.
+"""Values of wire formats: instants, units, geometries and texts.
 
-Here: pure functions on decoded JSON; what they cannot read is None, or has its own exception. Not here: which property is which.
+Here: pure functions on single decoded values; what they cannot read is None, or has its own exception. Not here: which property is which.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import msgspec
 from ingestion.contracts.canonical import EARLIEST, LATEST
 from ingestion.contracts.unece import COMMON_CODES, looks_like_common_code
 from ingestion.contracts.units import SPELLINGS, UNITS, Conversion
-from ingestion.formats.ngsi_names import GEOMETRIES
 
+GEOMETRIES: Final = frozenset("Point LineString Polygon MultiPoint MultiLineString MultiPolygon GeometryCollection".split())
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _DAY_LENGTH: Final = 10  # "2021-01-11"
 # The contracts' texts hold 32 KiB of UTF-8, and a character is at most four bytes.

@@ -1,0 +1,59 @@
+"""The wire formats: those whose messages and files say by themselves what they hold.
+
+Here: one line a format, read without importing any decoder. Not here: decoding. docs/add-a-format.md shows how a line is added.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Final, cast
+
+from ingestion.errors import WrongUse
+from ingestion.formats.wire import Decoder
+
+_JSON: Final = ("application/json", "application/ld+json", "application/geo+json")
+_XML: Final = ("application/xml", "text/xml")
+
+
+@dataclass(frozen=True)
+class WireFormat:
+    """One format.
+
+    Attributes:
+        module: the module whose `decode` follows `ingestion.formats.wire.Decoder`.
+        title: its name for people.
+        contracts: what its messages become; the first is what a feed of it mostly holds.
+        media_types: what the HTTP intake takes for it.
+        personal: members that name or describe a person: never in the main lake, unless a feed's contract declares the member
+            with another classification.
+    """
+
+    module: str
+    title: str
+    contracts: tuple[str, ...]
+    media_types: tuple[str, ...] = _JSON
+    personal: frozenset[str] = frozenset()
+
+    def decoder(self) -> Decoder:
+        """Return its decoder; the module is imported at the first use."""
+        return cast("Decoder", importlib.import_module(self.module).decode)
+
+
+FORMATS: Final[dict[str, WireFormat]] = {
+    "ngsi": WireFormat("ingestion.formats.ngsi", "NGSI-LD, NGSIv2", ("observation", "asset")),
+}
+
+
+def decoder_for(format_type: str) -> Decoder:
+    """Return the decoder of a format (`format.type` of a contract).
+
+    Raises:
+        WrongUse: the format is not decoded but mapped, or unknown.
+    """
+    try:
+        return FORMATS[format_type].decoder()
+    except KeyError:
+        raise WrongUse(
+            f"messages of format {format_type!r} are not decoded", remedy=f"one of {', '.join(FORMATS)}; or map json records"
+        ) from None
