@@ -1,4 +1,4 @@
-"""What becomes of every example of Smart Data Models: the table of docs/formats.md.
+"""What becomes of every example of Smart Data Models: the table of docs/formats/ngsi.md.
 
 Here: `python -m tests.ngsi_samples FOLDER`, which writes it; tests/unit/test_ngsi_samples.py holds it to a fresh decode. Not here: the
 samples, which are no part of this repository.
@@ -15,7 +15,7 @@ from typing import Final
 from ingestion.formats.ngsi import decode
 from ingestion.formats.wire import WireBatch, WireOptions
 
-PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "formats.md"
+PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "formats" / "ngsi.md"
 BEGIN: Final = "<!-- generated: python -m tests.ngsi_samples FOLDER -->"
 END: Final = "<!-- end of generated text -->"
 _SHAPES: Final = {

@@ -42,6 +42,29 @@ class WireFormat:
 
 FORMATS: Final[dict[str, WireFormat]] = {
     "ngsi": WireFormat("ingestion.formats.ngsi", "NGSI-LD, NGSIv2", ("observation", "asset")),
+    "talq": WireFormat("ingestion.formats.talq", "TALQ 2.7", ("observation", "asset")),
+    "lorawan": WireFormat("ingestion.formats.lorawan", "LoRaWAN uplinks (ChirpStack v4, The Things Stack)", ("observation", "asset")),
+    "sensorthings": WireFormat("ingestion.formats.sensorthings", "OGC SensorThings 1.1", ("observation", "asset")),
+    "cap": WireFormat(
+        "ingestion.formats.cap",
+        "CAP 1.2, alone or in Atom",
+        ("observation", "asset"),
+        (*_XML, "application/cap+xml", "application/atom+xml"),
+    ),
+    "gtfs-rt": WireFormat(
+        "ingestion.formats.gtfs_rt", "GTFS-Realtime", ("observation", "asset"), ("application/x-protobuf", "application/octet-stream")
+    ),
+    "enedis": WireFormat("ingestion.formats.enedis", "Enedis load curves (R63, R4x, Data Connect)", ("energy_reading",), (*_JSON, *_XML)),
+    "hubeau": WireFormat("ingestion.formats.hubeau", "Hub'Eau v2 hydrometry", ("observation", "asset")),
+    "vigicrues": WireFormat("ingestion.formats.vigicrues", "Vigicrues", ("observation", "asset")),
+    "open311": WireFormat(
+        "ingestion.formats.open311",
+        "Open311 GeoReport v2",
+        ("report",),
+        (*_JSON, *_XML),
+        frozenset({"account_id", "description", "device_id", "email", "first_name", "last_name", "media_url", "phone"}),
+    ),
+    "provoly": WireFormat("ingestion.formats.provoly", "Provoly work orders and equipment", ("intervention", "asset")),
 }
 
 

@@ -1,4 +1,4 @@
-"""Every example of Smart Data Models becomes observations or a rejection, as docs/formats.md says."""
+"""Every example of Smart Data Models becomes observations or a rejection, as docs/formats/ngsi.md says."""
 
 from __future__ import annotations
 
