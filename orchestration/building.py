@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ingestion.errors import VigieError
 from ingestion.lake import counts
-from orchestration import build_report, inputs
+from orchestration import build_report, inputs, settling
 from orchestration.build_report import BuildReport
 from orchestration.services import locks
 from orchestration.services.control import Control
@@ -42,7 +42,7 @@ _ANSWER_TIMEOUT_S: Final = 180.0
 def build(
     settings: Settings, progress: Callable[[str], None] = lambda _: None, *, force: bool = False, as_of: dt.datetime | None = None
 ) -> BuildReport:
-    """Build and publish everything downstream of what has landed; PostgreSQL is running.
+    """Build and publish everything downstream of what has landed; PostgreSQL is running. What the stream holds lands first.
 
     Args:
         settings: the instance.
@@ -54,6 +54,7 @@ def build(
         VigieError: the lake or the running instance does not answer.
     """
     started = time.monotonic()
+    settling.settle(settings, progress)
     found = inputs.due(settings, dt.datetime.now(dt.UTC))
     landed = counts.landed_since(settings.lake, found.published.landing_seq if found.published else 0)
     is_asked = force or as_of is not None

@@ -9,7 +9,7 @@ five seconds of a core. While little comes, one run reads all partitions; when m
 
 import asyncio
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Final
 
@@ -56,12 +56,6 @@ def stream_asset() -> dg.AssetsDefinition:
     def stream(context: dg.AssetExecutionContext, instance: Instance) -> dg.MaterializeResult[None]:
         settings = instance.settings
 
-        def tell(one: Landed) -> None:
-            counts = {n: getattr(one, n) for n in ("received", "stored", "duplicate", "rejected", "rejected_values")}
-            today = dt.datetime.now(dt.UTC).date().isoformat()
-            if RECEIVED_ON.has_partition_key(today):
-                context.log_event(dg.AssetMaterialization(feed_key(one.feed), partition=today, metadata=counts))
-
         report = read_partitions(
             settings.broker,
             settings.lake,
@@ -69,11 +63,19 @@ def stream_asset() -> dg.AssetsDefinition:
             lambda: contracts(settings),
             [int(key) for key in context.partition_keys],
             limits=engine_limits(settings),
-            landed=tell,
+            landed=lambda one: tell(one, context.log_event),
         )
         return dg.MaterializeResult(metadata=asdict(report))
 
     return stream
+
+
+def tell(one: Landed, record: Callable[[dg.AssetMaterialization], None]) -> None:
+    """Record a feed's landing on its asset."""
+    counts = {n: getattr(one, n) for n in ("received", "stored", "duplicate", "rejected", "rejected_values")}
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    if RECEIVED_ON.has_partition_key(today):
+        record(dg.AssetMaterialization(feed_key(one.feed), partition=today, metadata=counts))
 
 
 def contracts(settings: Settings) -> Mapping[str, Feed]:
