@@ -166,8 +166,8 @@ def fill(settings: Settings, simulation: Simulation, say: Callable[[str], None])
     files = history.write(simulation.world(), work, start, end)
     for feed in inventory.FEEDS:
         contract = find_feed(feed, settings.feeds_path)
-        paths = [files.inventory] if feed == inventory.FEED else list(files.canonical[feed])
-        report = ingest.ingest(settings, contract, [str(p) for p in paths], canonical=feed != inventory.FEED, progress=say)
+        paths = [str(p) for p in files.of(feed)]
+        report = ingest.ingest(settings, contract, paths, canonical=feed not in inventory.INVENTORIES, progress=say)
         if report.failures:
             raise VigieError(f"the history of {feed} was refused: {report.failures[0].error}", remedy=report.failures[0].remedy)
     built = building.build(settings, say)

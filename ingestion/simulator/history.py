@@ -20,15 +20,16 @@ import pyarrow.parquet as pq
 
 from ingestion.contracts.canonical import CONTRACTS
 from ingestion.errors import WrongUse
-from ingestion.simulator import inventory, lights, meters, truth
+from ingestion.simulator import inventory, lights, meters, town, truth
 from ingestion.simulator.clock import instant, seconds
 from ingestion.simulator.papers import CALLS_FEED, ORDERS_FEED, REPORTS_FEED
 from ingestion.simulator.records import Records
+from ingestion.simulator.systems import System
 from ingestion.simulator.world import World
 
 # How far a step has come: its name, and from 0 to 1.
 Progress = Callable[[str, float], None]
-_CONTRACT_OF: Final = {
+_LIGHTING: Final = {
     lights.FEED: "observation",
     meters.FEED: "energy_reading",
     REPORTS_FEED: "report",
@@ -57,6 +58,7 @@ class HistoryFiles:
         end: the span, until (exclusive).
         canonical: feed to its canonical Parquet files, in the order of time.
         inventory: the file of feed `sim-patrimoine`.
+        equipment: the file of feed `sim-equipements`.
         contracts: feed to its contract.
         declared: declared table to its CSV.
         truth: table of the truth to its Parquet.
@@ -72,6 +74,12 @@ class HistoryFiles:
     declared: dict[str, Path]
     truth: dict[str, Path]
     rows: dict[str, int]
+    equipment: Path
+
+    def of(self, feed: str) -> list[Path]:
+        """Return the files that a feed's history is landed from."""
+        own = {inventory.FEED: self.inventory, inventory.EQUIPMENT_FEED: self.equipment}
+        return [own[feed]] if feed in own else list(self.canonical[feed])
 
 
 def write(world: World, folder: Path, start: dt.datetime, end: dt.datetime, *, progress: Progress | None = None) -> HistoryFiles:
@@ -94,25 +102,30 @@ def write(world: World, folder: Path, start: dt.datetime, end: dt.datetime, *, p
         (folder / name).mkdir(parents=True, exist_ok=True)
     first, last = seconds(start), seconds(end)
     stock = inventory.write_inventory(world, folder / "inventory")
+    equipment = inventory.write_equipment(world, folder / "inventory")
     contracts = inventory.write_contracts(world, folder / "feeds")
     declared = inventory.write_declared(world, folder / "declared")
-    files: dict[str, list[Path]] = {feed: [] for feed in _CONTRACT_OF}
-    rows = dict.fromkeys(_CONTRACT_OF, 0)
+    others = town.systems(world)
+    contract_of = {**_LIGHTING, **{feed: system.contract for feed, system in others.items()}}
+    files: dict[str, list[Path]] = {feed: [] for feed in contract_of}
+    rows = dict.fromkeys(contract_of, 0)
     speakers, read, records = lights.Speakers(world), meters.Meters(world), Records(world)
     for begin, until in _months(first, last):
         steps: list[tuple[tuple[str, ...], Iterator[dict[str, pa.Table]]]] = [
             ((lights.FEED,), _observations(speakers, begin, until)),
             ((meters.FEED,), _readings(world, read, begin, until)),
             ((REPORTS_FEED, CALLS_FEED, ORDERS_FEED), _papers(records, begin, until)),
+            *(((feed,), _told(system, begin, until)) for feed, system in others.items()),
         ]
         for feeds, tables in steps:
-            for feed, (path, count) in _write_month(folder / "canonical", feeds, begin, tables).items():
+            schemas = {feed: _dictionary_schema(contract_of[feed]) for feed in feeds}
+            for feed, (path, count) in _write_month(folder / "canonical", schemas, begin, tables).items():
                 files[feed].append(path)
                 rows[feed] += count
         tell("history", (until - first) / (last - first))
     told = truth.write(world, folder / "truth", start, end)
     tell("truth", 1.0)
-    return HistoryFiles(folder, start, end, {k: tuple(v) for k, v in files.items()}, stock, contracts, declared, told, rows)
+    return HistoryFiles(folder, start, end, {k: tuple(v) for k, v in files.items()}, stock, contracts, declared, told, rows, equipment)
 
 
 def _months(start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -129,18 +142,17 @@ def arrow_schema(contract: str) -> pa.Schema:
     return pa.schema([(name, _ARROW[kind]) for name, kind in CONTRACTS[contract].columns.items()])
 
 
-def _write_month(folder: Path, feeds: tuple[str, ...], begin: int, tables: Iterable[dict[str, pa.Table]]) -> dict[str, tuple[Path, int]]:
+def _write_month(
+    folder: Path, schemas: dict[str, pa.Schema], begin: int, tables: Iterable[dict[str, pa.Table]]
+) -> dict[str, tuple[Path, int]]:
     paths = {}
-    for feed in feeds:
+    for feed in schemas:
         (folder / feed).mkdir(exist_ok=True)
         paths[feed] = folder / feed / f"{instant(begin):%Y-%m}.parquet"
     # Without Arrow's own schema in it, a text is a text for every reader, however it was encoded here.
-    writers = {
-        feed: pq.ParquetWriter(path, _dictionary_schema(_CONTRACT_OF[feed]), compression="zstd", store_schema=False)
-        for feed, path in paths.items()
-    }
-    count = dict.fromkeys(feeds, 0)
-    waiting: dict[str, list[pa.Table]] = {feed: [] for feed in feeds}
+    writers = {feed: pq.ParquetWriter(path, schemas[feed], compression="zstd", store_schema=False) for feed, path in paths.items()}
+    count = dict.fromkeys(schemas, 0)
+    waiting: dict[str, list[pa.Table]] = {feed: [] for feed in schemas}
     try:
         for parts in tables:
             for feed, table in parts.items():
@@ -148,12 +160,12 @@ def _write_month(folder: Path, feeds: tuple[str, ...], begin: int, tables: Itera
                 count[feed] += table.num_rows
                 if sum(t.num_rows for t in waiting[feed]) >= _GROUP:
                     _flush(writers[feed], waiting[feed])
-        for feed in feeds:
+        for feed in schemas:
             _flush(writers[feed], waiting[feed])
     finally:
         for writer in writers.values():
             writer.close()
-    return {feed: (paths[feed], count[feed]) for feed in feeds}
+    return {feed: (paths[feed], count[feed]) for feed in schemas}
 
 
 def _flush(writer: pq.ParquetWriter, waiting: list[pa.Table]) -> None:
@@ -183,6 +195,15 @@ def _coded(codes: Any, texts: pa.Array) -> pa.DictionaryArray:
 
 def _instants(at: Any) -> pa.Array:
     return pa.array(np.asarray(at, dtype=np.int64) * _US).cast(pa.timestamp("us", "UTC"))
+
+
+def _told(system: System, start: int, end: int) -> Iterator[dict[str, pa.Table]]:
+    """Yield a system's rows, with all the columns of its contract."""
+    schema = _dictionary_schema(system.contract)
+    for table in system.tables(start, end):
+        own = set(table.column_names)
+        columns = [table[f.name].cast(f.type) if f.name in own else pa.nulls(table.num_rows, f.type) for f in schema]
+        yield {system.feed: pa.table(columns, schema=schema)}
 
 
 def _observations(speakers: lights.Speakers, start: int, end: int) -> Iterator[dict[str, pa.Table]]:
@@ -217,7 +238,7 @@ def _papers(records: Records, start: int, end: int) -> Iterator[dict[str, pa.Tab
         found = {}
         for feed in (REPORTS_FEED, CALLS_FEED, ORDERS_FEED):
             rows = [s.row for s in sent if s.feed == feed]
-            schema = arrow_schema(_CONTRACT_OF[feed])
+            schema = arrow_schema(_LIGHTING[feed])
             columns = {
                 f.name: pa.array([None if r[f.name] is None else r[f.name] * _US for r in rows], f.type)
                 if pa.types.is_timestamp(f.type)

@@ -10,16 +10,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from ingestion.contracts.canonical import CONTRACTS as CANONICAL
+from ingestion.contracts.canonical import UTC_INSTANT
 from ingestion.simulator import behaviour as b
-from ingestion.simulator import lights, meters
+from ingestion.simulator import lights, meters, town
+from ingestion.simulator.clock import utc_text
 from ingestion.simulator.papers import CALLS_FEED, ORDERS_FEED, REPORTS_FEED
 from ingestion.simulator.presets import preset
 from ingestion.simulator.territory import SYSTEM, Cabinet
 from ingestion.simulator.world import World
 
 FEED: Final = "sim-patrimoine"
-# The feeds in the order they are best landed: the inventory first.
-FEEDS: Final = (FEED, lights.FEED, meters.FEED, REPORTS_FEED, CALLS_FEED, ORDERS_FEED)
+# What is not lighting: one row per equipment of each system.
+EQUIPMENT_FEED: Final = "sim-equipements"
+# What is landed from a file of the territory's own, not from what history says was sent.
+INVENTORIES: Final = (FEED, EQUIPMENT_FEED)
+# The feeds in the order they are best landed: the inventories first.
+FEEDS: Final = (*INVENTORIES, lights.FEED, meters.FEED, REPORTS_FEED, CALLS_FEED, ORDERS_FEED, *town.SYSTEMS)
 CONTRACTS: Final = Path(__file__).parent / "feeds"
 # Before anything that is simulated: regimes and links have always held.
 _ALWAYS: Final = "2000-01-01"
@@ -39,6 +46,29 @@ def write_inventory(world: World, folder: Path) -> Path:
         writer.writerow(_HEADER)
         writer.writerows(_inventory(world))
     return path
+
+
+def write_equipment(world: World, folder: Path) -> Path:
+    """Write the equipment of all systems: CSV in UTF-8, a column for each of the contract's, instants in ISO 8601."""
+    path = folder / f"{EQUIPMENT_FEED}.csv"
+    columns = CANONICAL["asset"].columns
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for system in town.systems(world).values():
+            for row in system.inventory():
+                writer.writerow([_cell(row.get(name), kind) for name, kind in columns.items()])
+    return path
+
+
+def _cell(value: object, kind: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if kind == UTC_INSTANT:
+        return utc_text(int(str(value)))
+    return f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
 def _inventory(world: World) -> Iterator[tuple[str, ...]]:

@@ -25,7 +25,8 @@ import requests
 
 from ingestion.errors import VigieError, WrongUse
 from ingestion.simulator.clock import instant, seconds
-from ingestion.simulator.wire import Message, Wire
+from ingestion.simulator.systems import Message
+from ingestion.simulator.wire import Wire
 from ingestion.simulator.world import World
 
 # Time is sent in slices of at most so many simulated seconds: what a restart sends again at worst.
@@ -36,7 +37,8 @@ _IN_FLIGHT: Final = 200
 _FIRST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 5.0
 _HTTP_TIMEOUT_S: Final = 30
-_STORED: Final = 202
+# 202 by the intake's own answer; where a norm says how it is answered (TALQ), by that.
+_STORED: Final = frozenset({200, 201, 202, 204})
 # Answers that no second try will change: the message itself is refused.
 _REFUSED: Final = frozenset({400, 405, 411, 413, 415, 422})
 
@@ -259,10 +261,10 @@ class _Http:
     """The connection of one feed to the intake."""
 
     def __init__(self, feed: str, intake_url: str, password: str) -> None:
-        self._url = f"{intake_url.rstrip('/')}/ingest/{feed}"
+        self._intake, self._path = intake_url.rstrip("/"), f"/ingest/{feed}"
         self._session = requests.Session()
         self._session.trust_env = False  # loopback or the city's own network: no proxy of the environment
-        self._session.headers.update({"Authorization": f"Bearer {password}", "Content-Type": "application/json"})
+        self._session.headers["Authorization"] = f"Bearer {password}"
 
     async def send(self, messages: list[Message]) -> list[Message]:
         """Post messages one by one; return those that are left when one is not taken now."""
@@ -275,15 +277,17 @@ class _Http:
         return []
 
     def _post(self, message: Message) -> str | None:
+        path = message.path or self._path
+        headers = {"Content-Type": message.content_type}
         try:
-            answer = self._session.post(self._url, data=message.payload, timeout=_HTTP_TIMEOUT_S)
+            answer = self._session.post(self._intake + path, data=message.payload, headers=headers, timeout=_HTTP_TIMEOUT_S)
         except requests.RequestException as error:
             return f"the intake does not answer ({type(error).__name__})"
-        if answer.status_code == _STORED:
+        if answer.status_code in _STORED:
             return None
         if answer.status_code in _REFUSED:
             raise VigieError(
-                f"{self._url} refused a message: HTTP {answer.status_code} {answer.text[:200]}",
+                f"{self._intake}{path} refused a message: HTTP {answer.status_code} {answer.text[:200]}",
                 remedy="the intake and the simulator disagree on what a message is: report it as a bug",
             )
         return f"the intake answers HTTP {answer.status_code}"

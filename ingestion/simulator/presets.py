@@ -7,7 +7,7 @@ Communes are real by name and rough position; streets, equipment and people are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from ingestion.errors import WrongUse
@@ -33,6 +33,47 @@ class Commune:
 
 
 @dataclass(frozen=True)
+class Stock:
+    """How many of each equipment beside the lights: what the contract of such a command post counts, one of each at least.
+
+    Attributes:
+        cameras: of video protection (VP).
+        junctions: with signals (SLT).
+        buses: with priority at junctions, and on the timetable (SLT, MOB).
+        car_parks: with a count of free places (MOB).
+        bollards: sites of access bollards (MOB).
+        vehicles: of the municipal fleet (MOB).
+        access_points: of the outdoor Wi-Fi (RT).
+        fibre_nodes: one each five kilometres of fibre (RT).
+        buildings: heated, with indoor air and intrusion sensors (PAT).
+        bins: with a level sensor (CDV).
+        gauges: of rivers (EAU).
+        gateways: LoRaWAN gateways; one each ten square kilometres (RT).
+    """
+
+    cameras: int = 1
+    junctions: int = 1
+    buses: int = 1
+    car_parks: int = 1
+    bollards: int = 1
+    vehicles: int = 1
+    access_points: int = 1
+    fibre_nodes: int = 1
+    buildings: int = 1
+    bins: int = 1
+    gauges: int = 1
+    gateways: int = 1
+
+    def scaled(self, share: float) -> Stock:
+        """Return a share of it, one of each at least."""
+        return Stock(**{name: max(1, round(count * share)) for name, count in asdict(self).items()})
+
+
+_STOCK_CHALONS: Final = Stock(120, 25, 32, 8, 6, 20, 40, 12, 40, 150, 4, 4)
+_STOCK_DIJON: Final = Stock(269, 113, 180, 30, 26, 205, 150, 28, 180, 600, 10, 12)
+
+
+@dataclass(frozen=True)
 class Preset:
     """A territory's size and place.
 
@@ -47,6 +88,7 @@ class Preset:
         remote: of which remotely piloted.
         cabinets: cabinets, a meter each.
         reports_per_day: citizens' reports and calls of all kinds, on a mean day.
+        stock: its other equipment.
     """
 
     name: str
@@ -59,6 +101,7 @@ class Preset:
     remote: int
     cabinets: int
     reports_per_day: float
+    stock: Stock = Stock()
 
     @property
     def scale(self) -> float:
@@ -123,13 +166,23 @@ def preset(name: str | int) -> Preset:
     """
     if name == "chalons":
         return Preset(
-            "chalons", "Châlons-en-Champagne (simulé)", "Châlons Agglo", 48.957, 4.365, _CHALONS, _CHALONS_LIGHTS, 2_170, 90, 40.0
+            "chalons",
+            "Châlons-en-Champagne (simulé)",
+            "Châlons Agglo",
+            48.957,
+            4.365,
+            _CHALONS,
+            _CHALONS_LIGHTS,
+            2_170,
+            90,
+            40.0,
+            _STOCK_CHALONS,
         )
     if name == "dijon":
         lights = 34_000
         # 630 to 1,000 contacts a day: the middle of them.
         remote, cabinets = round(lights * _REMOTE_SHARE), round(lights / _LIGHTS_PER_CABINET)
-        return Preset("dijon", "Dijon (simulé)", "Dijon Métropole", 47.322, 5.041, _DIJON, lights, remote, cabinets, 800.0)
+        return Preset("dijon", "Dijon (simulé)", "Dijon Métropole", 47.322, 5.041, _DIJON, lights, remote, cabinets, 800.0, _STOCK_DIJON)
     if isinstance(name, str) and name.isdigit():
         name = int(name)
     if isinstance(name, bool) or not isinstance(name, int):
@@ -147,4 +200,5 @@ def preset(name: str | int) -> Preset:
         round(name * _REMOTE_SHARE),
         max(2, round(name / _LIGHTS_PER_CABINET)),
         name * _REPORTS_PER_LIGHT,
+        _STOCK_CHALONS.scaled(name / _CHALONS_LIGHTS),
     )

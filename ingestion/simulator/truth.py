@@ -13,9 +13,11 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.simulator import truth_energy
+from ingestion.simulator import town, truth_energy
 from ingestion.simulator.cases import Case
 from ingestion.simulator.clock import HOUR, instant, open_seconds, seconds
+from ingestion.simulator.scenarios import COURSES
+from ingestion.simulator.systems import Scene
 from ingestion.simulator.world import HIDES_MOST, World
 
 # Hours of a real contract to arrive, make safe, restore, by the wall clock, of the faults that happen here.
@@ -78,6 +80,14 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             *[(n, _INSTANT) for n in ("requested_at", "restored_at", "cancelled_at")],
         ]
     ),
+    "equipment": pa.schema(
+        [
+            *[(n, _TEXT) for n in ("feed", "asset_ref", "kind")],
+            *[(n, _INSTANT) for n in ("started_at", "ended_at", "told_from", "told_until")],
+            ("scenario", _TEXT),
+        ]
+    ),
+    "scenarios": pa.schema([*[(n, _TEXT) for n in ("scenario", "title", "phase")], ("started_at", _INSTANT), ("ended_at", _INSTANT)]),
     **truth_energy.SCHEMAS,
 }
 
@@ -94,8 +104,8 @@ def write(world: World, folder: Path, start: dt.datetime, end: dt.datetime) -> d
 def tables(world: World, start: dt.datetime, end: dt.datetime) -> dict[str, pa.Table]:
     """Return the truth of [start, end) as tables of `SCHEMAS`.
 
-    `failures`, `cases` and `prevention` are about what is under way in the span, `reports` and `interventions` about what is opened in
-    it, `nights` and `energy` about the local days that lie wholly in it. Instants are those that happened, also where they come
+    `failures`, `cases`, `prevention`, `equipment` and `scenarios` are about what is under way in the span, `reports` and
+    `interventions` about what is opened in it, `nights` and `energy` about the local days that lie wholly in it. Instants are those that happened, also where they come
     after `end`: what nobody can know yet is told by comparing with it.
     """
     first, last = seconds(start), seconds(end)
@@ -137,6 +147,12 @@ def tables(world: World, start: dt.datetime, end: dt.datetime) -> dict[str, pa.T
             for o in orders
             if first <= o.requested < last
         ],
+        "equipment": [_scene(s) for system in town.systems(world).values() for s in system.scenes(first, last)],
+        "scenarios": [
+            {"scenario": s.name, "title": COURSES[s.name].title, "phase": phase, "started_at": instant(begin), "ended_at": instant(end)}
+            for s in world.scenarios.active(first, last)
+            for phase, begin, end in s.spans()
+        ],
         **truth_energy.rows(world, first, last),
     }
     return {name: pa.Table.from_pylist(rows[name], schema=schema) for name, schema in SCHEMAS.items()}
@@ -144,6 +160,19 @@ def tables(world: World, start: dt.datetime, end: dt.datetime) -> dict[str, pa.T
 
 def _at(step: int | None) -> dt.datetime | None:
     return None if step is None else instant(step)
+
+
+def _scene(scene: Scene) -> dict[str, Any]:
+    return {
+        "feed": scene.feed,
+        "asset_ref": scene.asset_ref,
+        "kind": scene.kind,
+        "started_at": instant(scene.started),
+        "ended_at": instant(scene.ended),
+        "told_from": _at(scene.told_from),
+        "told_until": _at(scene.told_until),
+        "scenario": scene.scenario,
+    }
 
 
 def told_span(world: World, case: Case) -> tuple[int | None, int | None]:

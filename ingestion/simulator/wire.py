@@ -7,25 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ingestion.simulator import lights, meters
 from ingestion.simulator.clock import HOUR, utc_text
 from ingestion.simulator.records import Records
+from ingestion.simulator.systems import Message
+from ingestion.simulator.town import systems
 from ingestion.simulator.world import World
 
 CONTEXT: Final = "https://raw.githubusercontent.com/smart-data-models/dataModel.Streetlighting/master/context.jsonld"
 # Messages are made an hour at a time: 2,170 lights are 9,000 messages, a few megabytes.
 _AT_ONCE: Final = HOUR
-
-
-class Message(NamedTuple):
-    """One message: when it is sent (seconds since 1970), by which feed, to which MQTT topic (None: HTTP), its bytes."""
-
-    sent_at: int
-    feed: str
-    topic: str | None
-    payload: bytes
 
 
 class Wire:
@@ -36,6 +29,7 @@ class Wire:
         self._speakers = lights.Speakers(world)
         self._meters = meters.Meters(world)
         self._records = Records(world)
+        self._systems = systems(world)
 
     def messages(self, start: int, end: int) -> Iterator[Message]:
         """Yield every message sent in [start, end), seconds since 1970, in the order they are sent.
@@ -45,6 +39,8 @@ class Wire:
         for at in range(start, end, _AT_ONCE):
             until = min(at + _AT_ONCE, end)
             found = [*self._lights(at, until), *self._readings(at, until), *self._papers(at, until)]
+            for system in self._systems.values():
+                found += system.messages(at, until)
             yield from sorted(found, key=lambda m: (m.sent_at, m.feed))
 
     def _lights(self, start: int, end: int) -> Iterator[Message]:
@@ -102,3 +98,6 @@ def _topic(ref: str) -> str:
 
 def _bytes(message: dict[str, Any]) -> bytes:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+__all__ = ["CONTEXT", "Message", "Wire", "entity_json", "reading_json"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
 from typing import Final
 
@@ -23,6 +23,7 @@ from ingestion.simulator.papers import Order, Report
 from ingestion.simulator.presets import Preset
 from ingestion.simulator.presets import preset as find_preset
 from ingestion.simulator.routine import preventive_of, reports_of
+from ingestion.simulator.scenarios import Scenario, Scenarios
 from ingestion.simulator.territory import Territory, build
 
 Span = tuple[int, int]
@@ -34,19 +35,21 @@ ROUTINE_DAYS: Final = 45
 
 
 class World:
-    """A simulated territory: a pure function of its preset and seed.
+    """A simulated territory: a pure function of its preset, seed and scenarios.
 
     Args:
         preset: `chalons`, `dijon` or a number of lights; or a preset of one's own.
         seed: another seed, another history of another town of that size.
+        scenarios: what befalls it beside everyday trouble.
 
     Raises:
-        WrongUse: there is no such preset.
+        WrongUse: there is no such preset, or no such scenario.
     """
 
-    def __init__(self, preset: str | int | Preset, seed: int = 1) -> None:
+    def __init__(self, preset: str | int | Preset, seed: int = 1, *, scenarios: Iterable[Scenario] = ()) -> None:
         self.preset: Final = preset if isinstance(preset, Preset) else find_preset(preset)
         self.seed: Final = seed
+        self.scenarios: Final = Scenarios(scenarios)
         # Caches of their own, so that a world that is dropped takes them along. A year and its margins are 16 months.
         self._candidates = lru_cache(maxsize=40)(self._find_candidates)
         self._drawn = lru_cache(maxsize=40)(self._draw)

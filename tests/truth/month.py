@@ -168,9 +168,8 @@ def land(settings: Settings, world: World, folder: Path) -> history.HistoryFiles
     prepare(settings)
     for feed in inventory.FEEDS:
         contract = find_feed(feed, settings.feeds_path)
-        is_inventory = feed == inventory.FEED
-        paths = [files.inventory] if is_inventory else list(files.canonical[feed])
-        report = ingest.ingest(settings, contract, [str(p) for p in paths], canonical=not is_inventory)
+        paths = [str(p) for p in files.of(feed)]
+        report = ingest.ingest(settings, contract, paths, canonical=feed not in inventory.INVENTORIES)
         assert not report.failures, report.failures
     built = building.build(settings, as_of=END)
     assert built.is_published, built

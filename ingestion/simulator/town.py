@@ -1,0 +1,20 @@
+"""The town's systems beside its lights, meters and papers: which there are, and all of them for a world.
+
+Here: one line a system. Not here: any of them. What `wire`, `history`, `inventory` and the truth do goes through this list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ingestion.simulator.systems import System
+from ingestion.simulator.world import World
+
+# Feed to what makes its system of a world: a line here, a contract in `feeds/`, and the system speaks, has a history and a truth.
+SYSTEMS: Final[dict[str, Callable[[World], System]]] = {}
+
+
+def systems(world: World) -> dict[str, System]:
+    """Return every system of a world, by its feed."""
+    return {feed: make(world) for feed, make in SYSTEMS.items()}
