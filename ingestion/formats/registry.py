@@ -62,9 +62,18 @@ FORMATS: Final[dict[str, WireFormat]] = {
         "Open311 GeoReport v2",
         ("report",),
         (*_JSON, *_XML),
-        frozenset({"account_id", "description", "device_id", "email", "first_name", "last_name", "media_url", "phone"}),
+        frozenset(
+            "account_id author contact description device_id email first_name full_name last_name media media_url media_urls note notes "
+            "phone status_notes title username".split()
+        ),
     ),
-    "provoly": WireFormat("ingestion.formats.provoly", "Provoly work orders and equipment", ("intervention", "asset")),
+    "provoly": WireFormat(
+        "ingestion.formats.provoly",
+        "Provoly work orders and equipment",
+        ("intervention", "asset"),
+        _JSON,
+        frozenset(("assignee", "author", "email", "jrjrRequester", "operator", "phone", "requester", "user", "username")),
+    ),
 }
 
 

@@ -1,0 +1,226 @@
+"""Open311 GeoReport v2: one service request to one report.
+
+Here: which member fills which column, and what makes a request unusable. Not here: where requests stand in a message (`open311`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from ingestion.formats.wire import ReportRow, WireBatch, WireOptions
+from ingestion.formats.wire_json import QUOTED_BYTES
+from ingestion.formats.wire_local import local_instant
+from ingestion.formats.wire_values import to_json
+
+REASONS: Final[dict[str, str]] = {
+    "too_many": "more than one message may hold",
+    "empty": "the message holds no request",
+    "not_a_request": "the record is no object with members",
+    "not_georeport_v2": "the document is none of GeoReport v2 (version 1 spoke Atom: ask for v2 of the endpoint)",
+    "reference_information": "a service or its definition: it says what may be reported, and reports nothing",
+    "error_answer": "the server answered with an error instead of requests",
+    "token": "a token of a request that has no number yet: ask for it again later",
+    "no_id": "the request has no service_request_id",
+    "no_instant": "the request has no requested_datetime (an acknowledgement of a POST says none): when it was opened is not known",
+    "not_an_instant": "is no ISO 8601 instant, or no local time that exists in the feed's zone",
+    "duplicate_key": "the request holds the same member twice: which one is meant is not known",
+    "invalid_value": "is no text",
+    "invalid_position": "is no position in WGS84",
+    "closed_while_open": "the request says that it is open, and when it was closed",
+}
+# CitySDK names the equipment a report is about `service_object_id`, FixMyStreet `asset_id` or `central_asset_id`.
+_ASSETS: Final = ("asset_ref", "asset_id", "central_asset_id", "service_object_id", "equipment_id")
+# `source` of the bulk draft, `channel` of Chicago, `interface_used` of FixMyStreet.
+_CHANNELS: Final = ("source", "channel", "interface", "interface_used")
+_COMMUNES: Final = ("commune", "city", "municipality", "town")
+_DISTRICTS: Final = ("district", "neighborhood", "neighbourhood", "quartier", "ward")
+# Members of a list of attributes: the name and the value.
+_NAMES: Final = ("code", "name", "key")
+# « 12 rue de la Marne, 51000 Châlons-en-Champagne », as the French national address base writes them.
+_FRENCH_ADDRESS: Final = re.compile(r"(?P<street>[^,].*?),?\s+\d{5}\s+(?P<commune>[^\W\d_][^\d,]*)")
+# The French post takes six lines of 38 characters; what is longer is a text.
+_LONGEST_ADDRESS: Final = 250
+_NULL_ISLAND: Final = (0.0, 0.0)
+READ: Final = frozenset(
+    ("service_request_id", "requested_datetime", "updated_datetime", "closed_datetime", "status", "status_description", "service_name",
+     "service_code", "service_subtype", "description", "agency_responsible", "address", "lat", "long", "parent_service_request_id",
+     "duplicate", "extended_attributes", "attributes", *_ASSETS, *_CHANNELS, *_COMMUNES, *_DISTRICTS)
+)  # fmt: skip
+
+
+class _Refused(Exception):
+    """A request that cannot be stored; the arguments are the reason and what people are told."""
+
+
+def read_request(request: dict[str, Any], position: int, batch: WireBatch, options: WireOptions) -> None:
+    """Append the report of one request, or why there is none; personal members are out of it already."""
+    aside: list[tuple[str, str]] = []
+    try:
+        row = _row(request, position, aside, options.time_zone)
+    except _Refused as error:
+        reason, detail = error.args
+        batch.reject(position, reason, detail, to_json(request)[:QUOTED_BYTES])
+        return
+    batch.reports.append(row)
+    for reason, detail in aside:
+        batch.reject(position, reason, detail, to_json(request)[:QUOTED_BYTES], scope="value")
+
+
+def _row(request: dict[str, Any], position: int, aside: list[tuple[str, str]], zone: str) -> ReportRow:
+    extended = _extended(request)
+    ref = _text(request, "service_request_id", aside)
+    if ref is None:
+        raise _Refused("no_id", REASONS["no_id"])
+    if any(type(request.get(name)) is list for name in ("requested_datetime", "status", "lat", "long")):
+        raise _Refused("duplicate_key", REASONS["duplicate_key"])
+    opened = _instant(request, "requested_datetime", zone)
+    status = _text(request, "status", aside) or _text(request, "status_description", aside)
+    status = status.lower() if status is not None else None
+    revised = _instant_or_none(request, "updated_datetime", zone, aside)
+    longitude, latitude = _position(request, aside)
+    street, commune = _address(request, aside)
+    channel = _first(request, extended, _CHANNELS, aside)
+    return ReportRow(
+        position,
+        ref,
+        channel=channel.lower() if channel is not None else None,
+        category=_text(request, "service_name", aside) or _text(request, "service_code", aside),
+        subcategory=_text(request, "service_subtype", aside),
+        description=_text(request, "description", aside),
+        opened_at=opened,
+        closed_at=_closed(request, status, revised, zone, aside),
+        status=status,
+        commune=_first(request, extended, _COMMUNES, aside) or commune,
+        district=_first(request, extended, _DISTRICTS, aside),
+        street=street,
+        longitude=longitude,
+        latitude=latitude,
+        asset_ref=_first(request, extended, _ASSETS, aside),
+        duplicate_of=_text(request, "parent_service_request_id", aside),
+        owner_authority=_text(request, "agency_responsible", aside),
+        revised_at=revised,
+    )
+
+
+def _closed(request: dict[str, Any], status: str | None, revised: int | None, zone: str, aside: list[tuple[str, str]]) -> int | None:
+    """Return when a request was closed.
+
+    GeoReport v2 has no date of closure, and says of `updated_datetime` that it is the one of a closed request; `closed_datetime` is
+    an extension, and comes first.
+    """
+    closed = _instant_or_none(request, "closed_datetime", zone, aside)
+    if status == "open" and closed is not None:
+        aside.append(("closed_while_open", f"closed_datetime: {REASONS['closed_while_open']}"))
+        return None
+    if closed is None and status == "closed" and not request.get("closed_datetime"):
+        return revised
+    return closed
+
+
+def _extended(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the extended attributes by name, whether written as an object or as a list of names and values."""
+    found: dict[str, Any] = {}
+    for member in ("attributes", "extended_attributes"):
+        value = request.get(member)
+        if type(value) is dict and set(value) <= {"attribute", "extended_attribute"}:  # the XML list
+            value = next(iter(value.values()), None)
+            value = [value] if type(value) is dict else value
+        if type(value) is dict:
+            found.update(value)
+        elif type(value) is list:
+            for one in value:
+                for name in attribute_names(one)[:1] if type(one) is dict else ():
+                    found[name] = one.get("value")
+    return found
+
+
+def attribute_names(attribute: dict[str, Any]) -> list[str]:
+    """Return what an attribute of a list is called."""
+    return [attribute[n] for n in _NAMES if type(attribute.get(n)) is str]
+
+
+def _text(members: dict[str, Any], name: str, aside: list[tuple[str, str]]) -> str | None:
+    value = members.get(name)
+    if type(value) is str:
+        return value.strip() or None
+    if value is None:
+        return None
+    if type(value) is int:
+        return str(value)
+    aside.append(("invalid_value", f"{name}: {REASONS['invalid_value']}"))
+    return None
+
+
+def _first(request: dict[str, Any], extended: dict[str, Any], names: tuple[str, ...], aside: list[tuple[str, str]]) -> str | None:
+    for name in names:
+        for members in (request, extended) if extended else (request,):
+            if name in members:
+                text = _text(members, name, aside)
+                if text is not None:
+                    return text
+    return None
+
+
+def _instant(request: dict[str, Any], name: str, zone: str) -> int:
+    written = request.get(name)
+    if written is None or written == "":
+        raise _Refused("no_instant", REASONS["no_instant"])
+    found = local_instant(written, zone) if type(written) is str else None
+    if found is None:
+        raise _Refused("not_an_instant", f"{name} {to_json(written)[:100]} {REASONS['not_an_instant']}")
+    return found
+
+
+def _instant_or_none(request: dict[str, Any], name: str, zone: str, aside: list[tuple[str, str]]) -> int | None:
+    written = request.get(name)
+    if written is None or written == "":
+        return None
+    found = local_instant(written, zone) if type(written) is str else None
+    if found is None:
+        aside.append(("not_an_instant", f"{name} {to_json(written)[:100]} {REASONS['not_an_instant']}"))
+    return found
+
+
+def _position(request: dict[str, Any], aside: list[tuple[str, str]]) -> tuple[float | None, float | None]:
+    """Return longitude and latitude; (0, 0), which servers write for none, is not taken for a place."""
+    written = request.get("long"), request.get("lat")
+    if all(value is None or value == "" for value in written):
+        return None, None
+    longitude, latitude = map(_number, written)
+    if (
+        longitude is None
+        or latitude is None
+        or not (-180 <= longitude <= 180 and -90 <= latitude <= 90)  # noqa: PLR2004 - the bounds of the Earth
+        or (longitude, latitude) == _NULL_ISLAND
+    ):
+        aside.append(("invalid_position", f"lat {to_json(written[1])[:40]}, long {to_json(written[0])[:40]} {REASONS['invalid_position']}"))
+        return None, None
+    return longitude, latitude
+
+
+def _number(value: Any) -> float | None:
+    """Return a number, be it written as a text: XML has nothing else."""
+    if type(value) is str:
+        try:
+            return float(value) if "_" not in value else None  # Python reads 1_000
+        except ValueError:
+            return None
+    if type(value) is int:
+        return float(value) if abs(value) <= 180 else None  # noqa: PLR2004 - degrees; a longer integer may not fit a double
+    return value if type(value) is float else None
+
+
+def _address(request: dict[str, Any], aside: list[tuple[str, str]]) -> tuple[str | None, str | None]:
+    address = _text(request, "address", aside)
+    return split_address(address) if address is not None else (None, None)
+
+
+def split_address(address: str) -> tuple[str, str | None]:
+    """Return street and commune: told apart where the address ends as French ones do, else all of it is the street.
+
+    >>> split_address("3 rue Basse, 51000 Châlons-en-Champagne"), split_address("8TH AVE and JUDAH ST")
+    (('3 rue Basse', 'Châlons-en-Champagne'), ('8TH AVE and JUDAH ST', None))
+    """
+    apart = _FRENCH_ADDRESS.fullmatch(address) if len(address) <= _LONGEST_ADDRESS else None
+    return (apart["street"].rstrip(" ,"), apart["commune"].strip()) if apart is not None else (address, None)
