@@ -1,6 +1,7 @@
 """What the models must know beside the data: feeds and their rules, territories, calendars, the sun, declared tables.
 
-Here: where these rows come from. Not here: how they are stored (`ingestion.lake.reference`), what is made of them (dbt).
+Here: where these rows come from. Not here: the territory's declared files (`ingestion.declarations`), how rows are stored
+(`ingestion.lake.reference`), what is made of them (dbt).
 
 Everything is computed from contracts, declared files and the ledger's days, so that running it twice changes nothing.
 """
@@ -19,7 +20,7 @@ import holidays
 from astral import Observer
 from astral.sun import sunrise, sunset
 
-from ingestion.errors import WrongUse
+from ingestion import declarations
 from ingestion.feeds.model import Feed, Territory
 from ingestion.feeds.territories import agreed_territories
 from ingestion.lake import reference
@@ -33,8 +34,6 @@ CONTRACT_CLOSES: Final = dt.time(17, 0)
 DAYS_BEFORE: Final = 40
 DAYS_AFTER: Final = 400
 _SATURDAY: Final = 5
-DECLARED: Final = ("lighting_regime", "meter_link", "energy_factor")
-SHIPPED_DECLARED: Final = Path(__file__).parent / "declared"
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def refresh(
         rows = [_territory_row(t) for t in territories.values()]
         if reference.replace(con, "territory", rows, within=f"territory IN ({codes})"):
             changed.append("territory")
-        changed += _refresh_declared(con, declared)
+        changed += declarations.refresh(con, declared)
     return Refreshed(len(active), len(territories), days, tuple(dict.fromkeys(changed)))
 
 
@@ -217,35 +216,3 @@ def _sun(event: Callable[..., dt.datetime], observer: Observer, day: dt.date, zo
 
 def _instant(day: dt.date, time: dt.time, zone: zoneinfo.ZoneInfo) -> dt.datetime:
     return dt.datetime.combine(day, time, tzinfo=zone).astimezone(dt.UTC)
-
-
-def declared_file(folder: Path, name: str) -> Path:
-    """Return the CSV file of a declared table: the territory's, else the shipped one."""
-    own = folder / f"{name}.csv"
-    return own if own.exists() else SHIPPED_DECLARED / f"{name}.csv"
-
-
-def _refresh_declared(con: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
-    changed = []
-    for name in DECLARED:
-        path = declared_file(folder, name)
-        columns = reference.TABLES[name]
-        types = ", ".join(f"{literal(c)}: {literal(t)}" for c, t in columns.items())
-        try:
-            query = (
-                f"SELECT {', '.join(columns)} FROM read_csv({literal(str(path))}, header = true, delim = ',', "
-                f"columns = {{{types}}}, auto_detect = false)"
-            )
-            differs = reference.replace_from(con, name, query)
-        except duckdb.Error as error:
-            raise WrongUse(
-                f"{path.name}: {_first_line(error)}",
-                remedy=f"it must be UTF-8, comma-separated, with the header {','.join(columns)}; dates as 2026-01-31",
-            ) from None
-        if differs:
-            changed.append(name)
-    return changed
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
