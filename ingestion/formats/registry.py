@@ -49,7 +49,8 @@ FORMATS: Final[dict[str, WireFormat]] = {
         "ingestion.formats.cap",
         "CAP 1.2, alone or in Atom",
         ("observation", "asset"),
-        (*_XML, "application/cap+xml", "application/atom+xml"),
+        (*_XML, "application/cap+xml", "application/atom+xml", "application/rss+xml"),
+        frozenset({"addresses", "contact"}),
     ),
     "gtfs-rt": WireFormat(
         "ingestion.formats.gtfs_rt", "GTFS-Realtime", ("observation", "asset"), ("application/x-protobuf", "application/octet-stream")
