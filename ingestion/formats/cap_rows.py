@@ -93,6 +93,10 @@ def add_alert(alert: Alert, position: int, batch: WireBatch) -> None:
     texts = alert.texts
     identifier, kind, sent = texts["identifier"], texts["msgType"], moment(texts["sent"])
     infos = _in_one_language(alert.infos)
+    for info in infos:
+        info.read_areas()
+        if any(not area.description and not area.geocodes for area in info.areas):
+            raise Refused("missing_element", f"{REASONS['missing_element']}: areaDesc of an area")
     # The severest first: what says less of an area already warned of is set aside.
     infos.sort(key=lambda info: -(SEVERITIES[info.texts["severity"]] or 0.0))
     headline = next((t for i in infos for n in ("headline", "event") if (t := i.texts.get(n)) is not None), None)
@@ -137,8 +141,6 @@ def _check(alert: Alert) -> None:
                 raise Refused("unknown_value", f"{REASONS['unknown_value']}: {name} {stated[:80]!r}")
         if alert.is_summary and not info.areas:
             raise Refused("missing_element", f"{REASONS['missing_element']}: areaDesc or geocode")
-        if any(not area.description and not area.geocodes for area in info.areas):
-            raise Refused("missing_element", f"{REASONS['missing_element']}: areaDesc of an area")
 
 
 def _in_one_language(infos: list[Info]) -> list[Info]:

@@ -24,12 +24,18 @@ _SPELLINGS: Final = {"message_type": "msgType", "messageType": "msgType", "respo
 
 @dataclass(slots=True)
 class Info:
-    """What an `<info>` states: texts by element, codes and parameters as pairs."""
+    """What an `<info>` states: texts by element, codes and parameters as pairs, areas once they are read (`read_areas`)."""
 
     texts: dict[str, str] = field(default_factory=dict)
     codes: list[tuple[str, str]] = field(default_factory=list)
     parameters: list[tuple[str, str]] = field(default_factory=list)
     areas: list[Area] = field(default_factory=list)
+    elements: list[etree._Element] = field(default_factory=list)
+
+    def read_areas(self) -> None:
+        """Read its areas: of a warning in several languages those of one are read."""
+        self.areas += map(_area, self.elements)
+        self.elements.clear()
 
     @property
     def language(self) -> str:
@@ -109,7 +115,7 @@ def _info(root: etree._Element, prefix: str) -> Info:
         if name == "parameter":
             info.parameters += _pairs(element)
         elif name == "area":
-            info.areas.append(_area(element, cut))
+            info.elements.append(element)
         elif name == "eventCode":
             info.codes += _pairs(element)
         elif name == "resource":
@@ -122,8 +128,8 @@ def _info(root: etree._Element, prefix: str) -> Info:
     return info
 
 
-def _area(root: etree._Element, cut: int) -> Area:
-    area = Area()
+def _area(root: etree._Element) -> Area:
+    area, cut = Area(), len(root.tag) - len("area")
     for element in root:
         name = element.tag[cut:]
         if name == "geocode":
