@@ -61,6 +61,7 @@ class Failure:
         downs: within [started, ended), when it shows; the whole where it shows all along.
         keeps: of a gateway, whether it sends later what it could not send.
         factor: of a drift, the share of power it adds.
+        scenario: the scenario that made it; None for everyday trouble.
     """
 
     key: str
@@ -79,6 +80,7 @@ class Failure:
     downs: tuple[tuple[int, int], ...] = ()
     keeps: bool = False
     factor: float = 0.0
+    scenario: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from typing import Final
 from ingestion.simulator import behaviour as b
 from ingestion.simulator.cases import CATEGORY, CREWS, Draw, caller, draw_of
 from ingestion.simulator.chance import lognormal, poisson
-from ingestion.simulator.clock import HOUR, MINUTE, add_open, at_local, is_working
+from ingestion.simulator.clock import HOUR, MINUTE, ZONE, add_open, at_local, is_working
 from ingestion.simulator.papers import CALLS_FEED, REPORTS_FEED, Order, Place, Report
 from ingestion.simulator.presets import Preset
+from ingestion.simulator.scenarios import Scenarios
 from ingestion.simulator.territory import Territory
 
 # Category, what about, what people write, share.
@@ -34,8 +35,56 @@ _WEEKDAY: Final = (1.25, 1.1, 1.1, 1.1, 1.15, 0.75, 0.55)
 # A report every so often is answered the same day, most within three, some within three weeks of working time.
 _CLOSE_OTHER: Final = (14 * HOUR, 1.1, 130 * HOUR)
 _NIGHT_SHARE: Final = 0.12
+_AWAKE: Final = 7  # o'clock
 _LIGHTING_SHARE: Final = 0.1  # of all reports, those that failures and false alarms make
 _FALSE_WORDS: Final = (("Lampadaire éteint", "lamp-out"), ("Lampadaire clignotant", "lamp-flickering"))
+# What people write and call about in a scenario: how many times the usual number of an hour at its height, by telephone, about what.
+_SURGES: Final = {
+    "storm": (
+        6.0,
+        0.6,
+        (
+            ("Espaces verts", "Arbre tombé", "Un arbre barre la rue."),
+            ("Espaces verts", "Branche dangereuse", "Une branche menace de tomber."),
+            ("Voirie", "Panneau abîmé", "Un panneau est tombé."),
+            ("Eau et assainissement", "Rue inondée", "L'avaloir déborde."),
+        ),
+    ),
+    "flood": (
+        3.0,
+        0.7,
+        (
+            ("Eau et assainissement", "Rue inondée", "L'eau monte dans la rue."),
+            ("Eau et assainissement", "Cave inondée", "L'eau entre dans la cave."),
+            ("Voirie", "Route coupée", "La route n'est plus praticable."),
+        ),
+    ),
+    "heat-wave": (
+        0.5,
+        0.6,
+        (
+            ("Eau et assainissement", "Fontaine en panne", "La fontaine ne donne plus d'eau."),
+            ("Renseignement", "Lieux frais", "Demande de lieux rafraîchis."),
+        ),
+    ),
+    "market-day": (
+        0.6,
+        0.3,
+        (
+            ("Stationnement", "Stationnement gênant", "Une voiture bloque la sortie."),
+            ("Propreté", "Corbeille pleine", "La corbeille déborde."),
+        ),
+    ),
+    "lockdown": (
+        1.2,
+        0.85,
+        (
+            ("Renseignement", "Attestations et horaires", "Demande de renseignements."),
+            ("Propreté", "Dépôt sauvage", "Des sacs sont posés à côté du conteneur."),
+        ),
+    ),
+}
+_HOURS_A_DAY: Final = 24
 _PLANNED: Final = ("Visite annuelle de l'armoire", "Nettoyage des vasques", "Mesure de terre et serrage des bornes")
 
 
@@ -50,6 +99,26 @@ def reports_of(preset: Preset, territory: Territory, seed: int, day: dt.date) ->
         reports.append(report)
         orders += [order] if order is not None else []
     return reports, orders
+
+
+def surge_of(preset: Preset, territory: Territory, seed: int, scenarios: Scenarios, day: dt.date) -> list[Report]:
+    """Return the reports of a local day that scenarios add, hour by hour, as strong as they are then."""
+    found = []
+    for begin in range(at_local(day), at_local(day + dt.timedelta(days=1)), HOUR):
+        for s in scenarios.active(begin, begin + HOUR):
+            if s.name not in _SURGES:
+                continue
+            factor, by_phone, topics = _SURGES[s.name]
+            hour = dt.datetime.fromtimestamp(begin, ZONE).hour
+            awake = 1.5 if hour >= _AWAKE else 0.2
+            mean = preset.reports_per_day / _HOURS_A_DAY * factor * awake * scenarios.level(s.name, begin + HOUR // 2)
+            for i in range(poisson(draw_of(seed, f"{s.name}-{s.start}-{begin}")("count"), mean)):
+                draw = draw_of(seed, f"{s.name}-{s.start}-{begin}-{i}")
+                opened = begin + int(draw("at") * HOUR)
+                if opened >= s.start:
+                    about = topics[int(draw("about") * len(topics))]
+                    found.append(_report(territory, draw, about, opened, f"{day:%y%m%d}-{s.name[:2].upper()}{begin}-{i + 1}", by_phone))
+    return found
 
 
 def preventive_of(preset: Preset, territory: Territory, seed: int, day: dt.date) -> list[Order]:
@@ -84,21 +153,24 @@ def _where(territory: Territory, draw: Draw) -> tuple[Place, str, int]:
 
 
 def _other(territory: Territory, draw: Draw, day: dt.date, rank: int) -> Report:
-    place, authority, _ = _where(territory, draw)
     u, about = draw("category"), _OTHER[-1]
     for kind in _OTHER:
         if u < kind[3]:
             about = kind
             break
         u -= kind[3]
-    opened = _opened(draw, day)
+    return _report(territory, draw, about[:3], _opened(draw, day), f"{day:%y%m%d}-{rank + 1:04d}", b.BY_PHONE)
+
+
+def _report(territory: Territory, draw: Draw, about: tuple[str, str, str], opened: int, number: str, by_phone_share: float) -> Report:
+    place, authority, _ = _where(territory, draw)
     acknowledged = add_open(opened, lognormal(draw("read"), *b.ACKNOWLEDGE))
     median, sigma, most = _CLOSE_OTHER
     closed = add_open(acknowledged + MINUTE, min(lognormal(draw("close"), median, sigma), most))
-    by_phone = draw("system") < b.BY_PHONE
+    by_phone = draw("system") < by_phone_share
     who, telephone = caller(draw) if by_phone else (None, None)
     return Report(
-        ref=f"{'A' if by_phone else 'S'}{day:%y%m%d}-{rank + 1:04d}",
+        ref=f"{'A' if by_phone else 'S'}{number}",
         feed=CALLS_FEED if by_phone else REPORTS_FEED,
         channel="phone" if by_phone else ("desk" if draw("desk") < b.AT_DESK else "application"),
         category=about[0],

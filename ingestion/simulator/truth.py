@@ -41,6 +41,7 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             ("stretches", _INT),
             ("are_messages_kept", _BOOL),
             *[(n, _INSTANT) for n in ("told_from", "told_until", "seen_from", "seen_until")],
+            ("scenario", _TEXT),
         ]
     ),
     "drifts": pa.schema(
@@ -105,8 +106,8 @@ def tables(world: World, start: dt.datetime, end: dt.datetime) -> dict[str, pa.T
     """Return the truth of [start, end) as tables of `SCHEMAS`.
 
     `failures`, `cases`, `prevention`, `equipment` and `scenarios` are about what is under way in the span, `reports` and
-    `interventions` about what is opened in it, `nights` and `energy` about the local days that lie wholly in it. Instants are those that happened, also where they come
-    after `end`: what nobody can know yet is told by comparing with it.
+    `interventions` about what is opened in it, `nights` and `energy` about the local days that lie wholly in it. Instants are those
+    that happened, also where they come after `end`: what nobody can know yet is told by comparing with it.
     """
     first, last = seconds(start), seconds(end)
     cases = world.cases(first, last)
@@ -219,6 +220,7 @@ def _failure(world: World, case: Case, told: tuple[int | None, int | None], last
         "told_until": _at(told[1]),
         "seen_from": instant(min(seen)) if seen else None,
         "seen_until": _at(until),
+        "scenario": x.scenario,
     }
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
 from typing import Final
 
+from ingestion.simulator import befallen
 from ingestion.simulator import behaviour as b
 from ingestion.simulator import failures as f
 from ingestion.simulator.cases import Case, resolve
@@ -22,7 +23,7 @@ from ingestion.simulator.failures import Failure
 from ingestion.simulator.papers import Order, Report
 from ingestion.simulator.presets import Preset
 from ingestion.simulator.presets import preset as find_preset
-from ingestion.simulator.routine import preventive_of, reports_of
+from ingestion.simulator.routine import preventive_of, reports_of, surge_of
 from ingestion.simulator.scenarios import Scenario, Scenarios
 from ingestion.simulator.territory import Territory, build
 
@@ -92,8 +93,12 @@ class World:
 
     def dark_spans(self, cabinet: int, start: int, end: int) -> list[Span]:
         """Return when a cabinet is without supply in [start, end)."""
+        return [(started, ended) for started, ended, _ in self.dark_causes(cabinet, start, end)]
+
+    def dark_causes(self, cabinet: int, start: int, end: int) -> list[tuple[int, int, str | None]]:
+        """Return when a cabinet is without supply in [start, end), and the scenario that made it so, if one did."""
         return [
-            (c.failure.started, c.failure.ended)
+            (c.failure.started, c.failure.ended, c.failure.scenario)
             for m in f.months(start - HIDES_MOST, end)
             for c in self._dark(m)
             if c.failure.cabinet == cabinet and c.failure.started < end and c.failure.ended > start
@@ -176,7 +181,12 @@ class World:
         for m in (f.step(month, -2), f.step(month, -1), month):
             for c in self._candidates(m):
                 before[f.GROUPS[c.process], c.asset].append(c.onset)
-        return [x for c in self._candidates(month) if f.lasting(c, before) for x in f.make(c, self.territory, month)]
+        own = [x for c in self._candidates(month) if f.lasting(c, before) for x in f.make(c, self.territory, month)]
+        return own + [x for x in self._befallen if f.month_of(x.started) == month]
+
+    @cached_property
+    def _befallen(self) -> list[Failure]:
+        return befallen.failures(self.scenarios, self.territory, self.seed, self._candidates)
 
     def _gateways(self, cabinet: int, start: int, end: int) -> Iterator[Failure]:
         for m in f.months(start - HIDES_MOST, end):
@@ -226,6 +236,7 @@ class World:
 
     def _find_routine(self, day: dt.date) -> tuple[list[Report], list[Order]]:
         reports, orders = reports_of(self.preset, self.territory, self.seed, day)
+        reports += surge_of(self.preset, self.territory, self.seed, self.scenarios, day)
         return reports, [*orders, *preventive_of(self.preset, self.territory, self.seed, day)]
 
 
