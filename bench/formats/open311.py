@@ -1,4 +1,4 @@
-"""Open311: a page of a hundred service requests as servers answer them.
+"""Open311: a page of a thousand service requests, the norm's own limit, as servers answer them.
 
 Here: generated requests. Not here: measuring.
 """
@@ -14,7 +14,7 @@ from bench.formats.case import Case
 from ingestion.formats.registry import FORMATS
 from ingestion.formats.wire import WireOptions
 
-_A_PAGE: Final = 100
+_A_PAGE: Final = 1_000
 
 
 def _request(number: int) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def _request(number: int) -> dict[str, Any]:
 
 CASE: Final = Case(
     "open311",
-    [json.dumps([_request(p * _A_PAGE + n) for n in range(_A_PAGE)], ensure_ascii=False).encode() for p in range(200)],
+    [json.dumps([_request(p * _A_PAGE + n) for n in range(_A_PAGE)], ensure_ascii=False).encode() for p in range(20)],
     msgspec.json.Decoder().decode,
     "msgspec",
     options=WireOptions(contract="report", time_zone="Europe/Paris", personal=FORMATS["open311"].personal),

@@ -5,7 +5,6 @@ Here: which member fills which column, and what makes a request unusable. Not he
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 from ingestion.formats.wire import ReportRow, WireBatch, WireOptions
@@ -37,10 +36,7 @@ _COMMUNES: Final = ("commune", "city", "municipality", "town")
 _DISTRICTS: Final = ("district", "neighborhood", "neighbourhood", "quartier", "ward")
 # Members of a list of attributes: the name and the value.
 _NAMES: Final = ("code", "name", "key")
-# « 12 rue de la Marne, 51000 Châlons-en-Champagne », as the French national address base writes them.
-_FRENCH_ADDRESS: Final = re.compile(r"(?P<street>[^,].*?),?\s+\d{5}\s+(?P<commune>[^\W\d_][^\d,]*)")
-# The French post takes six lines of 38 characters; what is longer is a text.
-_LONGEST_ADDRESS: Final = 250
+_POSTCODE_LENGTH: Final = 5
 _NULL_ISLAND: Final = (0.0, 0.0)
 READ: Final = frozenset(
     ("service_request_id", "requested_datetime", "updated_datetime", "closed_datetime", "status", "status_description", "service_name",
@@ -217,10 +213,13 @@ def _address(request: dict[str, Any], aside: list[tuple[str, str]]) -> tuple[str
 
 
 def split_address(address: str) -> tuple[str, str | None]:
-    """Return street and commune: told apart where the address ends as French ones do, else all of it is the street.
+    """Return street and commune, told apart where an address ends as French ones do (postcode, commune); else all of it is the street.
 
     >>> split_address("3 rue Basse, 51000 Châlons-en-Champagne"), split_address("8TH AVE and JUDAH ST")
     (('3 rue Basse', 'Châlons-en-Champagne'), ('8TH AVE and JUDAH ST', None))
     """
-    apart = _FRENCH_ADDRESS.fullmatch(address) if len(address) <= _LONGEST_ADDRESS else None
-    return (apart["street"].rstrip(" ,"), apart["commune"].strip()) if apart is not None else (address, None)
+    street, comma, place = address.rpartition(",")
+    code, _, commune = place.strip().partition(" ")
+    if comma and commune and len(code) == _POSTCODE_LENGTH and code.isdecimal() and street.strip():
+        return street.strip(), commune.strip()
+    return address, None
