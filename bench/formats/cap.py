@@ -12,6 +12,8 @@ from lxml import etree
 
 from bench.formats.case import Case
 
+_SEVERITIES: Final = ("Minor", "Moderate", "Severe", "Extreme")
+
 
 def _area(number: int) -> str:
     """A zone with its code and an outline of 40 corners: zones are the same in every alert, as a service's are."""
@@ -29,7 +31,7 @@ def _info(number: int, language: str, event: str) -> str:
     hour = number % 20
     return (
         f"<info><language>{language}</language><category>Met</category><event>{event}</event><responseType>Monitor</responseType>"
-        f"<urgency>Future</urgency><severity>{('Minor', 'Moderate', 'Severe', 'Extreme')[number % 4]}</severity><certainty>Likely</certainty>"
+        f"<urgency>Future</urgency><severity>{_SEVERITIES[number % 4]}</severity><certainty>Likely</certainty>"
         f"<effective>2026-11-22T{hour:02d}:00:00+01:00</effective><onset>2026-11-22T{hour + 2:02d}:00:00+01:00</onset>"
         f"<expires>2026-11-23T{hour:02d}:00:00+01:00</expires><senderName>Service de prévision</senderName>"
         f"<headline>{event} : épisode {number}</headline><description>{'Rafales attendues en soirée sur les hauteurs. ' * 6}</description>"

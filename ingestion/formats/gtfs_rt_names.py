@@ -57,7 +57,8 @@ class Refused(Exception):
 
 def refused(reason: str, said: object = None) -> Refused:
     """Return the exception of a reason."""
-    return Refused(reason, REASONS[reason] if said is None else f"{REASONS[reason]}: {str(said)[:120]}")
+    detail = REASONS[reason] if said is None else f"{REASONS[reason]}: {str(said)[:120]}"
+    return Refused(reason, detail.replace("\0", "\ufffd"))  # what is quoted may hold the NUL that no database stores
 
 
 @dataclass(slots=True)
@@ -168,7 +169,7 @@ def in_french(translated: Any) -> str:
     first = ""
     for translation in translated.translation:
         text = text_of(translation.text)
-        if text and translation.language.lower().startswith("fr"):
+        if text and text_of(translation.language).lower().startswith("fr"):
             return text
         first = first or text
     return first
