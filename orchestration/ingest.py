@@ -109,6 +109,7 @@ def ingest(
             workdir=Path(work),
             cursor=cursor,
             paths=list(paths) or None,
+            force=force,
         ):
             progress(f"{feed.feed}: {fetched.origin}")
             try:

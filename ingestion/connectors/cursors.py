@@ -54,7 +54,7 @@ class Progress:
 
     def __init__(self, incremental: Incremental, cursor: Cursor | None) -> None:
         self._incremental = incremental
-        self._written: str = str(cursor[KEY]) if cursor else incremental.initial
+        self._written: str = str(cursor[KEY]) if cursor and KEY in cursor else incremental.initial
         self._last = parse(self._written)
         self.since = self._start()
         self.since_text = self._start_text()

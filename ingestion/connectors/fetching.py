@@ -24,6 +24,7 @@ def fetch(
     cursor: Cursor | None,
     paths: list[str] | None,
     limits: Limits = _NO_LIMITS,
+    force: bool = False,
 ) -> Iterator[Fetched]:
     """Yield the files of a feed, in a stable order.
 
@@ -34,6 +35,7 @@ def fetch(
         cursor: what was committed with the feed's last landing.
         paths: files, folders or globs to read instead of the declared source.
         limits: how much the fetch may cost.
+        force: fetch a document even if its server says that it is unchanged.
 
     Raises:
         FetchFailed: the source cannot be read.
@@ -53,7 +55,7 @@ def fetch(
         case RestConnector():
             from ingestion.connectors.rest import fetch_rest
 
-            yield from fetch_rest(connector, secrets, workdir, cursor, limits)
+            yield from fetch_rest(connector, secrets, workdir, cursor, limits, force=force)
         case SqlConnector():
             from ingestion.connectors.sql import fetch_sql
 

@@ -1,204 +1,177 @@
-"""REST sources: pages to JSON lines, through dlt's client (paging, retry, authentication).
+"""REST sources: pages to JSON lines, or answers as they come, through dlt's client (paging, retry, authentication).
 
-Here: one fetch of one source. Not here: what the records mean.
+Here: one fetch of one source: what is asked for, and the files that its answers become. Not here: requests (`rest_http`), windows
+(`rest_windows`), what the records mean.
 
-Numbers are kept as the source writes them. Requests only ever go to the declared host, whatever a page's "next" link or a
-redirection says: the secret goes with them.
+Numbers are kept as the source writes them.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
+import datetime as dt
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-
-import requests
-from dlt.common.configuration.specs.runtime_configuration import RuntimeConfiguration
-from dlt.sources.helpers.requests import Client
-from dlt.sources.helpers.rest_client.auth import APIKeyAuth, BearerTokenAuth, HttpBasicAuth
-from dlt.sources.helpers.rest_client.client import RESTClient
-from dlt.sources.helpers.rest_client.exceptions import PaginatorNotFound
-from dlt.sources.helpers.rest_client.paginators import (
-    BasePaginator,
-    HeaderLinkPaginator,
-    JSONLinkPaginator,
-    JSONResponseCursorPaginator,
-    OffsetPaginator,
-    PageNumberPaginator,
-    SinglePagePaginator,
-)
-from requests.adapters import HTTPAdapter
+from typing import Any, Final
 
 from ingestion.connectors.cursors import Progress
-from ingestion.connectors.model import SECRETS_REMEDY, Cursor, Deadline, Fetched, FetchFailed, Limits, Secrets
-from ingestion.errors import WrongUse
-from ingestion.feeds.model import Auth, Paginator, RestConnector
-from ingestion.formats.flatten import decode, to_json
+from ingestion.connectors.model import Cursor, Fetched, FetchFailed, Limits, Secrets, check_size
+from ingestion.connectors.rest_http import NotModified, Source, origin_of
+from ingestion.connectors.rest_windows import Asked, windows
+from ingestion.feeds.model import RestConnector
+from ingestion.formats.flatten import to_json
 
-if TYPE_CHECKING:
-    from requests.auth import AuthBase
+__all__ = ["fetch_rest", "origin_of"]
 
-# It writes each request with its parameters, and a key may be one of them.
-_CONNECTION_LOG = logging.getLogger("urllib3.connectionpool")
-_REMEDY = "open the address by hand with the same secret; if it answers, look at connector.params and paginator"
+# A record at the very end of a window may be in the next one too, so two in a row can hold the same; three cannot.
+_MOST_REPEATED: Final = 2
+# A zip keeps the time of its members: always the same, so that the same answers are the same file.
+_NO_TIME: Final = (1980, 1, 1, 0, 0, 0)
+_OF: Final = "of"
 
 
-def fetch_rest(connector: RestConnector, secrets: Secrets, workdir: Path, cursor: Cursor | None, limits: Limits) -> Iterator[Fetched]:
-    """Yield one file of JSON lines, one line per record; nothing when the source has nothing new.
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def fetch_rest(
+    connector: RestConnector,
+    secrets: Secrets,
+    workdir: Path,
+    cursor: Cursor | None,
+    limits: Limits,
+    *,
+    force: bool = False,
+    now: Callable[[], dt.datetime] = _now,
+) -> Iterator[Fetched]:
+    """Yield what a source has to say: one file, or one for each window; nothing when it has nothing new.
+
+    A file holds JSON lines, one line per record, or with `body: as_is` the answer, a zip of them when there are several.
+
+    Args:
+        connector: what the contract declares.
+        secrets: name of a secret to its value.
+        workdir: where the files are written.
+        cursor: what was committed with the feed's last landing.
+        limits: how much it may cost.
+        force: fetch a document even if its server says that it is unchanged.
+        now: the clock; the last window ends then.
 
     Raises:
         FetchFailed: the source does not answer, refuses, answers what is no JSON, or has too much to say.
         WrongUse: the contract's connector cannot be.
     """
-    origin = origin_of(connector)
-    progress = Progress(connector.incremental, cursor) if connector.incremental else None
-    params: dict[str, Any] = dict(connector.params)
-    if progress and connector.incremental and connector.incremental.param:
-        params[connector.incremental.param] = progress.since_text
-    client = RESTClient(
-        connector.base_url,
-        headers=dict(connector.headers),
-        auth=_auth(connector.auth, secrets) if connector.auth else None,
-        paginator=_paginator(connector.paginator),
-        data_selector=connector.data_selector,
-        session=_session(connector, limits),
-        config=RuntimeConfiguration(),
-    )
-    target = workdir / "fetched-00000.ndjson"
-    hide = _HideQuery()
-    _CONNECTION_LOG.addFilter(hide)
-    count = 0
+    identity = _identity(connector)
+    is_one_document = _is_one_document(connector)
+    known = cursor if is_one_document and not force and cursor and cursor.get(_OF) == identity else None
+    source = Source(connector, secrets, limits, {k: v for k, v in known.items() if k != _OF} if known else None)
     try:
-        with target.open("w", encoding="utf-8") as out:
-            for records in _pages(client, connector, params, origin, limits):
-                for record in records:
-                    if progress and connector.incremental:
-                        value = _at(record, connector.incremental.cursor)
-                        if connector.incremental.param is None and not progress.is_new(value):
-                            continue
-                        progress.see(value)
-                    out.write(to_json(record) + "\n")
-                    count += 1
-    finally:
-        _CONNECTION_LOG.removeFilter(hide)
-        client.session.close()
-    if count:
-        yield Fetched(target, origin, progress.cursor if progress else None)
-
-
-def origin_of(connector: RestConnector) -> str:
-    """Return the source's address for people: without credentials and parameters."""
-    parts = urlsplit(f"{connector.base_url.rstrip('/')}/{connector.path.lstrip('/')}")
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
-
-
-def _pages(client: RESTClient, connector: RestConnector, params: dict[str, Any], origin: str, limits: Limits) -> Iterator[list[Any]]:
-    deadline = Deadline(origin, limits.seconds)
-
-    def judge(response: requests.Response, *_: Any, **__: Any) -> None:
-        declared = response.headers.get("Content-Length", "")
-        if declared.isdigit() and int(declared) > limits.max_page_bytes:
-            raise FetchFailed(f"{origin}: a page of {declared} bytes (at most {limits.max_page_bytes})", remedy="ask for smaller pages")
-        if response.is_redirect:
+        if connector.window is not None:
+            yield from _windowed(source, connector, workdir, windows(connector.window, cursor, now()), limits)
             return
-        response.raise_for_status()  # 206 is a success: Hub'Eau answers it while pages follow
-        content = response.content
-        # dlt reads pages through `json()`, which would round numbers: this one answer gets an exact one, hence the ignore.
-        response.json = lambda **_: decode(content)  # type: ignore[method-assign]
-
-    pages = client.paginate(connector.path, params=params, hooks={"response": [judge]})
-    try:
-        for number, page in enumerate(pages, start=1):
-            deadline.check()
-            if number > limits.max_pages:
-                raise FetchFailed(f"{origin}: more than {limits.max_pages} pages", remedy="check the paginator, or ask for larger pages")
-            yield list(page)
-    except requests.HTTPError as error:
-        status = error.response.status_code if error.response is not None else "?"
-        raise FetchFailed(f"{origin}: answered {status} {_reason(error)}", remedy=_REMEDY) from None
-    except requests.exceptions.InvalidSchema:
-        raise FetchFailed(
-            f"{origin}: it leads to another host, where the secret must not go", remedy="declare that address as base_url if it is right"
-        ) from None
-    except requests.RequestException as error:
-        # The exception's own text holds the address asked for, parameters and key included.
-        raise FetchFailed(f"{origin}: {type(error).__name__}", remedy="check that the address answers from this machine") from None
-    except (ValueError, RecursionError) as error:
-        raise FetchFailed(f"{origin}: the answer is not JSON ({type(error).__name__})", remedy=_REMEDY) from None
-    except PaginatorNotFound:
-        raise FetchFailed(f"{origin}: how to ask for the next page is not known", remedy="state connector.paginator") from None
+        progress = Progress(connector.incremental, cursor) if connector.incremental else None
+        params: dict[str, Any] = dict(connector.params)
+        if progress and connector.incremental and connector.incremental.param:
+            params[connector.incremental.param] = progress.since_text
+        try:
+            path = _written(source, connector, params, workdir, 0, limits, progress)
+        except NotModified:
+            return
+        if path is not None:
+            validators = {**source.validators, _OF: identity} if is_one_document and source.validators else None
+            yield Fetched(path, source.origin, progress.cursor if progress else validators)
+    finally:
+        source.close()
 
 
-class _HideQuery(logging.Filter):
-    """Leaves the parameters of addresses out of log records."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(a.partition("?")[0] if isinstance(a, str) else a for a in record.args)
-        return True
-
-
-def _reason(error: requests.HTTPError) -> str:
-    return (error.response.reason or "") if error.response is not None else ""
-
-
-def _session(connector: RestConnector, limits: Limits) -> requests.Session:
-    client = Client(
-        request_timeout=limits.timeout_seconds,
-        raise_for_status=False,
-        request_max_attempts=limits.attempts,
-        request_backoff_factor=limits.backoff_seconds,
-    )
-    session: requests.Session = client.session
-    parts = urlsplit(connector.base_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise WrongUse(
-            f"connector.base_url: {connector.base_url!r} is no web address", remedy="for instance https://hubeau.eaufrance.fr/api"
-        )
-    if parts.username or parts.password:
-        raise WrongUse("connector.base_url holds credentials", remedy="name a secret under connector.auth")
-    session.adapters.clear()
-    session.mount(f"{parts.scheme}://{parts.netloc}/", HTTPAdapter())
-    session.trust_env = False  # a .netrc or a proxy of whoever runs this must not change what is asked, nor see the secret
-    return session
+def _windowed(source: Source, connector: RestConnector, workdir: Path, asked: Iterator[Asked], limits: Limits) -> Iterator[Fetched]:
+    """Yield a file for each window that holds something, to be landed with how far it reaches."""
+    last, repeated = b"", 0
+    for index, window in enumerate(asked):
+        path = _written(source, connector, {**connector.params, **window.params}, workdir, index, limits, None)
+        if path is None:
+            continue
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+        repeated = repeated + 1 if digest == last else 0
+        last = digest
+        if repeated >= _MOST_REPEATED:
+            names = " and ".join(window.params)
+            raise FetchFailed(
+                f"{source.origin}: three windows in a row hold the same: it does not know {names}",
+                remedy="look up what the source calls them; if it takes no dates, take window out",
+            )
+        yield Fetched(path, source.origin, window.cursor)
 
 
-def _auth(auth: Auth, secrets: Secrets) -> AuthBase:
-    value = secrets(auth.secret)
-    match auth.type:
-        case "bearer":
-            return BearerTokenAuth(token=value)
-        case "api_key":
-            return APIKeyAuth(name=auth.name, api_key=value, location=auth.location)
-        case "basic":
-            username, separator, password = value.partition(":")
-            if not separator:
-                raise WrongUse(f"secret {auth.secret}: not `username:password`", remedy=SECRETS_REMEDY)
-            return HttpBasicAuth(username=username, password=password)
-
-
-def _paginator(paginator: Paginator | None) -> BasePaginator | None:
-    if paginator is None:
+def _written(
+    source: Source, connector: RestConnector, params: dict[str, Any], workdir: Path, index: int, limits: Limits, progress: Progress | None
+) -> Path | None:
+    """Write what one sequence of requests answers into a file, and return it; None when it holds nothing."""
+    if connector.body == "as_is":
+        return _write_bodies(source, source.bodies(params), workdir, index, limits)
+    target = workdir / f"fetched-{index:05d}.ndjson"
+    count = size = 0
+    with target.open("wb") as out:
+        for records in source.pages(params):
+            for record in records:
+                if progress and connector.incremental:
+                    value = _at(record, connector.incremental.cursor)
+                    if connector.incremental.param is None and not progress.is_new(value):
+                        continue
+                    progress.see(value)
+                size += out.write(to_json(record).encode() + b"\n")
+                count += 1
+            check_size(source.origin, size, limits)
+    if not count:
+        target.unlink()
         return None
-    p = paginator
-    match p.type:
-        case "single_page":
-            return SinglePagePaginator()
-        case "page_number":
-            return PageNumberPaginator(base_page=p.base, page_param=p.param, total_path=p.total_path)
-        case "offset":
-            if p.limit is None:
-                raise WrongUse("connector.paginator.limit: an offset needs it", remedy="state how many records a page holds")
-            return OffsetPaginator(limit=p.limit, offset=p.base, offset_param=p.param, total_path=p.total_path)
-        case "cursor":
-            return JSONResponseCursorPaginator(cursor_path=p.path or "cursors.next", cursor_param=p.param)
-        case "json_link":
-            return JSONLinkPaginator(next_url_path=p.path or "next")
-        case "header_link":
-            return HeaderLinkPaginator(links_next_key=p.path or "next")
+    return target
+
+
+def _write_bodies(source: Source, bodies: Iterator[bytes], workdir: Path, index: int, limits: Limits) -> Path | None:
+    """Write one answer as a file of its own, several as the members of a zip, in their order."""
+    first = next(bodies, None)
+    if first is None:
+        return None
+    second = next(bodies, None)
+    if second is None:
+        target = workdir / f"fetched-{index:05d}{_suffix(first)}"
+        target.write_bytes(first)
+        return target
+    target = workdir / f"fetched-{index:05d}.zip"
+    size = number = 0
+    with zipfile.ZipFile(target, "w") as archive:
+        for group in ((first, second), bodies):
+            for body in group:
+                number += 1
+                size += len(body)
+                check_size(source.origin, size, limits)
+                archive.writestr(zipfile.ZipInfo(f"{number:05d}{_suffix(body)}", _NO_TIME), body, zipfile.ZIP_DEFLATED)
+    return target
+
+
+def _suffix(body: bytes) -> str:
+    """Return what people would call such a file; what it is, is found out from its content."""
+    first = body.lstrip()[:1]
+    return ".xml" if first == b"<" else ".json" if first in (b"{", b"[") else ".bin"
+
+
+def _is_one_document(connector: RestConnector) -> bool:
+    """Whether one request reads all there is, so that what its server tells of the answer holds for all of it."""
+    if connector.incremental is not None or connector.window is not None:
+        return False
+    if connector.paginator is None:
+        return connector.body == "as_is"
+    return connector.paginator.type == "single_page"
+
+
+def _identity(connector: RestConnector) -> str:
+    """Return what tells one document from another: what a server told of the one says nothing of the other."""
+    asked = [origin_of(connector), sorted(connector.params.items()), sorted(connector.headers.items())]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
 def _at(record: Any, path: str) -> Any:

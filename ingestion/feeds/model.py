@@ -27,6 +27,7 @@ from ingestion.feeds.model_connector import (
     RestConnector,
     SqlConnector,
     StreamConnector,
+    Window,
 )
 from ingestion.formats.registry import FORMATS
 
@@ -62,6 +63,7 @@ __all__ = [
     "Territory",
     "TimeZone",
     "Unit",
+    "Window",
 ]
 
 # Formats whose messages say by themselves what they hold: they are decoded, not mapped.

@@ -11,7 +11,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ingestion.feeds.model_base import Duration, Model, SecretName
+from ingestion.feeds.model_base import Duration, Model, SecretName, TimeZone
+
+# A first load of ten years by the minute is five million requests; anything shorter is a typing error.
+_SHORTEST_SPAN = dt.timedelta(minutes=1)
 
 
 class FileConnector(Model):
@@ -55,6 +58,56 @@ class Incremental(Model):
     """How far back each time, for records that arrive late."""
 
 
+class Window(Model):
+    """What was asked for up to the last landing is not asked for again: the source is read from then to now, a span at a time.
+
+    For servers that take a range of dates (Open311 `start_date`, `end_date`), or the instant of the last change (`updated_after`).
+    """
+
+    start_param: str
+    """The request parameter that receives the window's start."""
+    end_param: str | None = None
+    """The request parameter that receives its end; absent, one request asks for all since the start."""
+    initial: str
+    """Where reading starts the first time: a date or an instant (ISO 8601)."""
+    span: Duration | None = None
+    """The longest window the server takes (Open311: `P90D`); longer ones are split, and each is landed on its own."""
+    lag: Duration = dt.timedelta(0)
+    """How far back each time before the end of the last window: for records that appear late, or change without being dated again."""
+    format: str = "iso"
+    """How instants are written: `iso` (2026-01-31T13:00:00Z), `epoch`, `epoch_ms`, or a strftime pattern (`%Y-%m-%d`)."""
+    time_zone: TimeZone = "UTC"
+    """The zone that instants are written in, and that `initial` is in when it carries none."""
+
+    @field_validator("initial")
+    @classmethod
+    def _is_instant(cls, initial: str) -> str:
+        try:
+            dt.datetime.fromisoformat(initial)
+        except ValueError as error:
+            raise ValueError(f"{initial!r} is neither a date nor an instant of ISO 8601 (2026-01-01, 2026-01-01T08:00:00Z)") from error
+        return initial
+
+    @field_validator("format")
+    @classmethod
+    def _is_format(cls, written: str) -> str:
+        if written not in {"iso", "epoch", "epoch_ms"} and "%" not in written:
+            raise ValueError(f"{written!r} is none of iso, epoch, epoch_ms, and no strftime pattern (%Y-%m-%d)")
+        if "%s" in written:
+            raise ValueError("%s depends on the machine's zone: write epoch")
+        return written
+
+    @model_validator(mode="after")
+    def _moves(self) -> Self:
+        if self.span is not None and self.end_param is None:
+            raise ValueError("span needs end_param: a window without an end cannot be split")
+        if self.span is not None and self.span < _SHORTEST_SPAN:
+            raise ValueError("span must be a minute at least")
+        if self.lag < dt.timedelta(0):
+            raise ValueError("lag must not be negative")
+        return self
+
+
 class Auth(Model):
     """How a REST source is authenticated; the secret is named, never written."""
 
@@ -69,7 +122,11 @@ class Auth(Model):
 
 
 class RestConnector(Model):
-    """A REST source, read by dlt: paging, retry, incremental cursor."""
+    """A REST source, read by dlt: paging, retry, incremental cursor.
+
+    A document that is read by one request (`paginator: {type: single_page}`, or `body: as_is` without paginator) is asked for with what
+    its server told of it the last time (ETag, Last-Modified): unchanged, it is not fetched again.
+    """
 
     type: Literal["rest"]
     """The kind of source."""
@@ -87,8 +144,24 @@ class RestConnector(Model):
     """How the pages follow each other."""
     incremental: Incremental | None = None
     """How only what is new is asked for."""
+    window: Window | None = None
+    """How a range of dates is asked for, instead of `incremental`."""
+    body: Literal["json", "as_is"] = "json"
+    """`as_is`: answers are kept as they come, for formats that are decoded and are not JSON (XML, Atom, protobuf); the answers to one
+    window are one file."""
     auth: Auth | None = None
     """How the source is authenticated."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.incremental is not None and self.window is not None:
+            raise ValueError("give either incremental or window")
+        if self.body == "as_is":
+            if self.incremental is not None or self.data_selector is not None:
+                raise ValueError("body: as_is keeps answers unread: take out incremental and data_selector (window asks for what is new)")
+            if self.paginator is not None and self.paginator.type in ("cursor", "json_link"):
+                raise ValueError("body: as_is finds no next page inside an answer: page_number, offset, header_link or single_page")
+        return self
 
 
 class SqlConnector(Model):

@@ -32,6 +32,7 @@ _SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("connector, type: file", shape.FileConnector),
     ("connector, type: rest", shape.RestConnector),
     ("connector.paginator", shape.Paginator),
+    ("connector.window", shape.Window),
     ("connector.auth", shape.Auth),
     ("connector, type: sql", shape.SqlConnector),
     ("connector.incremental", shape.Incremental),

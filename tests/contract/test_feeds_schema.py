@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +191,8 @@ def test_every_snippet_of_the_table_of_difficulties_is_of_the_contract() -> None
 def test_the_connectors_of_add_a_source_are_right() -> None:
     page = (schema.DOCS / "add-a-source.md").read_text(encoding="utf-8")
     block = page.split("## Have it fetched")[1].split("\n## ")[0]
-    text = "\n".join(line.removeprefix("    ") for line in block.split("\n"))
     base = YAML(typ="safe", pure=True).load(RIGHT["report"])
-    file, rest = text.split("\nconnector:                 ")
-    for part in (file, "connector:" + rest):
+    parts = re.findall(r"(?m)(?:^    .+\n)+", block)
+    assert len(parts) == 3  # a file, REST, REST by windows
+    for part in map(textwrap.dedent, parts):
         Feed.model_validate(base | YAML(typ="safe", pure=True).load(part))

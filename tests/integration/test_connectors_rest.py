@@ -5,12 +5,8 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -18,64 +14,12 @@ from ingestion.connectors import Fetched, FetchFailed, Limits
 from ingestion.connectors.rest import fetch_rest
 from ingestion.errors import VigieError, WrongUse
 from ingestion.feeds.model import RestConnector
+from tests.integration.rest_server import Answer, Query, Server, Start, as_json
+
+pytest_plugins = ("tests.integration.rest_server",)
 
 _FAST = Limits(attempts=3, backoff_seconds=0.01, timeout_seconds=5)
 _SECRET = "s3cr3t-value"
-
-Answer = tuple[int, dict[str, str], bytes]
-Query = dict[str, str]
-
-
-class Server:
-    """A local server whose answers are a function of path, query and headers; it keeps what it was asked."""
-
-    def __init__(self, answer: Callable[[str, Query, Any], Answer]) -> None:
-        self.asked: list[tuple[str, Query, dict[str, str]]] = []
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                parts = urlsplit(self.path)
-                query = {k: v[0] for k, v in parse_qs(parts.query).items()}
-                owner.asked.append((parts.path, query, dict(self.headers)))
-                status, headers, body = answer(parts.path, query, owner)
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-Start = Callable[[Callable[[str, Query, Any], Answer]], Server]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    servers: list[Server] = []
-
-    def run(answer: Callable[[str, Query, Any], Answer]) -> Server:
-        servers.append(Server(answer))
-        return servers[-1]
-
-    yield run
-    for server in servers:
-        server.close()
-
-
-def _json(value: Any, status: int = 200, **headers: str) -> Answer:
-    return status, {"Content-Type": "application/json", **headers}, json.dumps(value).encode()
 
 
 def _fetch(server: Server, workdir: Path, cursor: dict[str, Any] | None = None, limits: Limits = _FAST, **connector: Any) -> list[Fetched]:
@@ -90,7 +34,7 @@ def _lines(fetched: list[Fetched]) -> list[Any]:
 def test_pages_are_followed_to_the_end(start: Start, tmp_path: Path) -> None:
     def answer(_: str, query: Query, __: Any) -> Answer:
         page = int(query["page"])
-        return _json({"total": 3, "data": [{"id": page * 10 + n} for n in range(2)]})
+        return as_json({"total": 3, "data": [{"id": page * 10 + n} for n in range(2)]})
 
     paginator = {"type": "page_number", "param": "page", "base": 1, "total_path": "total"}
     server = start(answer)
@@ -109,8 +53,8 @@ def test_numbers_are_kept_as_the_source_writes_them(start: Start, tmp_path: Path
 def test_206_is_a_success_and_next_links_are_followed(start: Start, tmp_path: Path) -> None:
     def answer(_: str, query: Query, server: Server) -> Answer:
         if "cursor" in query:
-            return _json({"next": None, "data": [{"n": 2}]})
-        return _json({"next": f"{server.url}/items?cursor=abc", "data": [{"n": 1}]}, 206)
+            return as_json({"next": None, "data": [{"n": 2}]})
+        return as_json({"next": f"{server.url}/items?cursor=abc", "data": [{"n": 1}]}, 206)
 
     found = _fetch(start(answer), tmp_path, data_selector="data", paginator={"type": "json_link", "path": "next"})
     assert _lines(found) == [{"n": 1}, {"n": 2}]
@@ -118,7 +62,7 @@ def test_206_is_a_success_and_next_links_are_followed(start: Start, tmp_path: Pa
 
 def test_a_failing_server_is_tried_again(start: Start, tmp_path: Path) -> None:
     def answer(_: str, __: Query, server: Server) -> Answer:
-        return _json([{"n": 1}]) if len(server.asked) > 2 else _json({}, 503 if len(server.asked) == 1 else 429)
+        return as_json([{"n": 1}]) if len(server.asked) > 2 else as_json({}, 503 if len(server.asked) == 1 else 429)
 
     server = start(answer)
     assert _lines(_fetch(server, tmp_path, paginator={"type": "single_page"})) == [{"n": 1}]
@@ -126,7 +70,7 @@ def test_a_failing_server_is_tried_again(start: Start, tmp_path: Path) -> None:
 
 
 def test_a_server_that_keeps_failing_is_reported(start: Start, tmp_path: Path) -> None:
-    server = start(lambda *_: _json({}, 500))
+    server = start(lambda *_: as_json({}, 500))
     with pytest.raises(FetchFailed, match="answered 500") as caught:
         _fetch(server, tmp_path, paginator={"type": "single_page"})
     assert len(server.asked) == 3
@@ -135,7 +79,7 @@ def test_a_server_that_keeps_failing_is_reported(start: Start, tmp_path: Path) -
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_refusal_is_not_tried_again(start: Start, tmp_path: Path, status: int) -> None:
-    server = start(lambda *_: _json({}, status))
+    server = start(lambda *_: as_json({}, status))
     with pytest.raises(FetchFailed, match=f"answered {status}"):
         _fetch(server, tmp_path, paginator={"type": "single_page"})
     assert len(server.asked) == 1
@@ -153,7 +97,7 @@ def test_the_secret_is_sent_and_told_to_nobody(
     start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture, auth: dict[str, str], where: str | None, value: str
 ) -> None:
     caplog.set_level("DEBUG")
-    server = start(lambda *_: _json({"error": "no"}, 403))
+    server = start(lambda *_: as_json({"error": "no"}, 403))
     with pytest.raises(FetchFailed) as caught:
         _fetch(server, tmp_path, auth={**auth, "secret": "API_TOKEN"}, paginator={"type": "single_page"})
     _, query, headers = server.asked[0]
@@ -166,7 +110,7 @@ def test_the_secret_is_sent_and_told_to_nobody(
 
 
 def test_basic_authentication_needs_both_parts(start: Start, tmp_path: Path) -> None:
-    server = start(lambda *_: _json([{"n": 1}]))
+    server = start(lambda *_: as_json([{"n": 1}]))
     auth = {"type": "basic", "secret": "S"}
     document = {"type": "rest", "base_url": server.url, "path": "i", "auth": auth, "paginator": {"type": "single_page"}}
     spec = RestConnector.model_validate(document)
@@ -177,9 +121,9 @@ def test_basic_authentication_needs_both_parts(start: Start, tmp_path: Path) -> 
 
 
 def test_neither_a_next_link_nor_a_redirection_takes_the_secret_elsewhere(start: Start, tmp_path: Path) -> None:
-    thief = start(lambda *_: _json({"data": []}))
+    thief = start(lambda *_: as_json({"data": []}))
     elsewhere = thief.url.replace("127.0.0.1", "localhost")
-    linking = start(lambda *_: _json({"next": f"{elsewhere}/steal", "data": [{"n": 1}]}))
+    linking = start(lambda *_: as_json({"next": f"{elsewhere}/steal", "data": [{"n": 1}]}))
     redirecting = start(lambda *_: (302, {"Location": f"{elsewhere}/steal"}, b""))
     paginator = {"type": "json_link", "path": "next"}
     for server in (linking, redirecting):
@@ -190,7 +134,7 @@ def test_neither_a_next_link_nor_a_redirection_takes_the_secret_elsewhere(start:
 
 def test_only_what_is_new_is_asked_for(start: Start, tmp_path: Path) -> None:
     values = ["2024-03-10T08:00:00Z", "2024-03-10T12:00:00Z", "2024-03-10T09:30:00Z"]
-    server = start(lambda *_: _json([{"at": {"t": v}} for v in values]))
+    server = start(lambda *_: as_json([{"at": {"t": v}} for v in values]))
     incremental = {"cursor": "at.t", "param": "since", "initial": "2024-01-01T00:00:00Z", "lag": "PT2H"}
     first = _fetch(server, tmp_path, incremental=incremental, paginator={"type": "single_page"})
     assert first[0].cursor == {"last": "2024-03-10T12:00:00Z"}  # the furthest, not the last one read
@@ -199,7 +143,7 @@ def test_only_what_is_new_is_asked_for(start: Start, tmp_path: Path) -> None:
 
 
 def test_a_source_without_a_parameter_is_filtered_here(start: Start, tmp_path: Path) -> None:
-    server = start(lambda *_: _json([{"ms": 1000}, {"ms": 3000}, {"ms": None}, {"ms": 2000}]))
+    server = start(lambda *_: as_json([{"ms": 1000}, {"ms": 3000}, {"ms": None}, {"ms": 2000}]))
     incremental = {"cursor": "ms", "initial": "0"}
     found = _fetch(server, tmp_path, {"last": "2000"}, incremental=incremental, paginator={"type": "single_page"})
     assert _lines(found) == [{"ms": 3000}, {"ms": None}, {"ms": 2000}]
@@ -207,12 +151,12 @@ def test_a_source_without_a_parameter_is_filtered_here(start: Start, tmp_path: P
 
 
 def test_nothing_new_is_nothing_to_land(start: Start, tmp_path: Path) -> None:
-    server = start(lambda *_: _json({"data": []}))
+    server = start(lambda *_: as_json({"data": []}))
     assert _fetch(server, tmp_path, data_selector="data", paginator={"type": "single_page"}) == []
 
 
 def test_limits_hold(start: Start, tmp_path: Path) -> None:
-    endless = start(lambda _, q, s: _json({"next": f"{s.url}/items?n={len(s.asked)}", "data": [{"n": 1}]}))
+    endless = start(lambda _, q, s: as_json({"next": f"{s.url}/items?n={len(s.asked)}", "data": [{"n": 1}]}))
     paginator = {"type": "json_link", "path": "next"}
     with pytest.raises(FetchFailed, match="more than 5 pages"):
         _fetch(endless, tmp_path, limits=Limits(max_pages=5), data_selector="data", paginator=paginator)
@@ -238,11 +182,11 @@ def test_nothing_is_written_into_the_home(start: Start, tmp_path: Path, monkeypa
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home").mkdir()
     (tmp_path / "work").mkdir()
-    _fetch(start(lambda *_: _json([{"n": 1}])), tmp_path / "work", paginator={"type": "single_page"})
+    _fetch(start(lambda *_: as_json([{"n": 1}])), tmp_path / "work", paginator={"type": "single_page"})
     assert list((tmp_path / "home").iterdir()) == []
 
 
 def test_a_lag_needs_an_instant(start: Start, tmp_path: Path) -> None:
     incremental = {"cursor": "id", "initial": "abc", "lag": dt.timedelta(hours=1)}
     with pytest.raises(WrongUse, match="no instant"):
-        _fetch(start(lambda *_: _json([])), tmp_path, incremental=incremental)
+        _fetch(start(lambda *_: as_json([])), tmp_path, incremental=incremental)
