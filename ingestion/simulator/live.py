@@ -278,7 +278,7 @@ class _Http:
 
     def _post(self, message: Message) -> str | None:
         path = message.path or self._path
-        headers = {"Content-Type": message.content_type}
+        headers = {"Content-Type": message.content_type, **dict(message.headers)}
         try:
             answer = self._session.post(self._intake + path, data=message.payload, headers=headers, timeout=_HTTP_TIMEOUT_S)
         except requests.RequestException as error:

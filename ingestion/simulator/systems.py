@@ -22,6 +22,7 @@ class Message(NamedTuple):
         payload: its bytes.
         path: over HTTP, what follows the intake's address when it is not `/ingest/FEED` (a query, another path), feed included.
         content_type: over HTTP.
+        headers: over HTTP, more of them.
     """
 
     sent_at: int
@@ -30,6 +31,7 @@ class Message(NamedTuple):
     payload: bytes
     path: str | None = None
     content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Scene(NamedTuple):

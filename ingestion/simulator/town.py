@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from ingestion.simulator import cameras
 from ingestion.simulator.systems import System
 from ingestion.simulator.world import World
 
 # Feed to what makes its system of a world: a line here, a contract in `feeds/`, and the system speaks, has a history and a truth.
-SYSTEMS: Final[dict[str, Callable[[World], System]]] = {}
+SYSTEMS: Final[dict[str, Callable[[World], System]]] = {
+    cameras.FEED: cameras.Cameras,
+}
 
 
 def systems(world: World) -> dict[str, System]:
