@@ -119,7 +119,8 @@ def ingest(
                     lake=settings.lake,
                     personal=settings.personal_lake,
                     origin=fetched.origin,
-                    cursor=fetched.cursor,
+                    # After a refusal nothing moves the cursor on: what was refused is asked for again.
+                    cursor=None if report.failures else fetched.cursor,
                     force=force,
                     canonical=canonical,
                     limits=limits,
