@@ -299,7 +299,8 @@ def _indicators(feed: Feed) -> Iterator[Problem]:
         measure = measured.get(rule.property)
         texts = rule.failed + rule.ok + rule.communication_lost
         has_bound = rule.failed_below is not None or rule.failed_above is not None
-        if measured and measure is None:
+        # Of a format that is decoded, measures only rename: its messages hold other properties too.
+        if measured and measure is None and not feed.is_decoded:
             yield Problem((*path, "property"), f"no measure gives {shown(rule.property)}", did_you_mean(rule.property, measured))
         elif measure is not None and texts and not measure.text:
             yield Problem(path, f"{rule.property} is a number", "use failed_below or failed_above, or text: true on the measure")

@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ingestion.simulator import cameras
+from ingestion.simulator import bollards, cameras, car_parks, network, vehicles
 from ingestion.simulator.systems import System
 from ingestion.simulator.world import World
 
 # Feed to what makes its system of a world: a line here, a contract in `feeds/`, and the system speaks, has a history and a truth.
 SYSTEMS: Final[dict[str, Callable[[World], System]]] = {
     cameras.FEED: cameras.Cameras,
+    car_parks.FEED: car_parks.CarParks,
+    bollards.FEED: bollards.Bollards,
+    vehicles.FEED: vehicles.Vehicles,
+    network.FEED: network.Network,
 }
 
 
