@@ -66,7 +66,7 @@ def seen(name: str, file: Path, extension_directory: Path) -> Preview:
 
 
 def test_enedis_turns_power_into_energy(tmp_path: Path, extension_directory: Path) -> None:
-    """6 kW over 10 minutes are 1,000 Wh, 120 W over 30 are 60; an unknown unit is refused, reactive energy left out."""
+    """6 kW over 10 minutes are 1,000 Wh, 120 W over 30 are 60; an unknown unit and reactive energy are refused."""
 
     def curve(unit: str, value: str, step: str, *, quantity: str = "EA", way: str = "CONS") -> dict[str, Any]:
         point = {"d": "2026-03-29T01:30:00+01:00", "v": value, "p": step, "n": "R"}
@@ -89,14 +89,15 @@ def test_enedis_turns_power_into_energy(tmp_path: Path, extension_directory: Pat
 
     became = seen("enedis-r63", file, extension_directory)
 
-    start = dt.datetime(2026, 3, 29, 0, 30, tzinfo=dt.UTC)
-    assert [(r["energy_wh"], r["direction"], r["start_at"], r["end_at"] - start) for r in became.rows] == [
-        (12.0, "consumption", start, dt.timedelta(minutes=5)),
-        (1500.0, "injection", start, dt.timedelta(minutes=30)),
-        (1000.0, "consumption", start, dt.timedelta(minutes=10)),
-        (60.0, "consumption", start, dt.timedelta(minutes=30)),
+    # Five and ten minutes are stamped at their beginning, half hours (Linky) at their end.
+    at = dt.datetime(2026, 3, 29, 0, 30, tzinfo=dt.UTC)
+    assert [(r["energy_wh"], r["direction"], r["start_at"] - at, r["end_at"] - at) for r in became.rows] == [
+        (12.0, "consumption", dt.timedelta(0), dt.timedelta(minutes=5)),
+        (1500.0, "injection", dt.timedelta(minutes=-30), dt.timedelta(0)),
+        (1000.0, "consumption", dt.timedelta(0), dt.timedelta(minutes=10)),
+        (60.0, "consumption", dt.timedelta(minutes=-30), dt.timedelta(0)),
     ]
-    assert [(r["position"], r["reason"]) for r in became.rejects] == [(5, "missing"), (6, "out_of_scope")]
+    assert [(r["position"], r["reason"]) for r in became.rejects] == [(5, "unknown_unit"), (6, "not_active_energy")]
 
 
 def test_a_moved_order_of_luminaires_keeps_their_codes(tmp_path: Path, extension_directory: Path) -> None:
