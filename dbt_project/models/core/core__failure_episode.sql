@@ -64,7 +64,7 @@ select
     coalesce(asset.asset_type, episode.asset_type) as asset_type,
     coalesce(asset.piloting, 'unknown') as piloting,
     asset.model,
-    asset.parent_key,
+    asset.parent_id as parent_key,
     coalesce(asset.commune, episode.commune) as commune,
     asset.street,
     asset.owner_authority,
@@ -86,5 +86,5 @@ select
         false
     ) as is_repeat
 from followed as episode
-left join {{ ref('core__asset') }} as asset on episode.asset_key = asset.asset_key
+left join {{ ref('core__equipment') }} as asset on episode.asset_key = asset.asset_id
 order by episode.started_at, episode.episode_id

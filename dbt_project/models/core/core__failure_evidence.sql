@@ -1,23 +1,71 @@
 -- Every trace of a failure (state episodes, confirmed reports, curative work orders) with the episode it belongs to.
+-- Whatever code each names its equipment by, it is the one equipment (core__asset_code): a light that the GIS, the lighting CMS
+-- and its radio know by three codes fails once.
 with report as (
     select
-        *,
+        report.* exclude (asset_key),
+        coalesce(code.asset_id, report.asset_key) as asset_key,
         case
-            when is_closed_before_opened then null
-            else closed_at
+            when report.is_closed_before_opened then null
+            else report.closed_at
         end as ended_at
-    from {{ ref('core__report') }}
+    from {{ ref('core__report') }} as report
+    asof left join {{ ref('core__asset_code') }} as code
+        on report.asset_key = code.asset_key and report.opened_at >= code.valid_from
     -- `rejected`: the desk found nothing. Without a declared rule, a report is about no equipment.
-    where fault_type is not null and lower(coalesce(status, '')) <> 'rejected'
+    where report.fault_type is not null and lower(coalesce(report.status, '')) <> 'rejected'
 ),
 
 work as (
     select
-        work.*,
+        work.* exclude (asset_key),
+        coalesce(code.asset_id, work.asset_key) as asset_key,
         link.root_report_key
     from {{ ref('core__intervention') }} as work
+    asof left join {{ ref('core__asset_code') }} as code
+        on work.asset_key = code.asset_key and work.requested_at >= code.valid_from
     left join {{ ref('core__intervention_report') }} as link on work.intervention_key = link.intervention_key
     where work.kind = 'curative' and lower(coalesce(work.status, '')) not in ('cancelled', 'rejected')
+),
+
+-- What two codes of one equipment tell at the same time is one failure.
+told as (
+    select
+        state.* exclude (asset_key),
+        state.asset_key as told_key,
+        coalesce(code.asset_id, state.asset_key) as asset_key
+    from {{ ref('core__state_failure') }} as state
+    asof left join {{ ref('core__asset_code') }} as code
+        on state.asset_key = code.asset_key and state.started_at >= code.valid_from
+),
+
+told_reach as (
+    select
+        *,
+        max(coalesce(ended_at, timestamptz 'infinity')) over (
+            partition by asset_key, kind, fault_type
+            order by started_at, ended_at, told_key
+            rows between unbounded preceding and 1 preceding
+        ) as reached_at
+    from told
+),
+
+told_island as (
+    select
+        *,
+        sum(cast(reached_at is null or reached_at < started_at as integer)) over (
+            partition by asset_key, kind, fault_type
+            order by started_at, ended_at, told_key
+            rows unbounded preceding
+        ) as island
+    from told_reach
+),
+
+state as (
+    select
+        *,
+        min(started_at) over (partition by asset_key, kind, fault_type, island) as episode_started_at
+    from told_island
 ),
 
 -- What a crew found outweighs what was reported: its equipment and its fault hold for the report it answers.
@@ -125,9 +173,9 @@ met as (
         trail.place_key,
         trail.fault_type,
         trail.island,
-        min(state.started_at) as state_started_at
+        min(state.episode_started_at) as state_started_at
     from trail
-    inner join {{ ref('core__state_failure') }} as state
+    inner join state
         on
             trail.asset_key = state.asset_key
             and trail.fault_type = state.fault_type
@@ -140,7 +188,7 @@ met as (
 evidence as (
     select
         'state' as evidence_kind,
-        asset_key || ':' || fault_type || ':' || cast(epoch_us(started_at) as varchar) as evidence_key,
+        told_key || ':' || fault_type || ':' || cast(epoch_us(started_at) as varchar) as evidence_key,
         feed,
         territory,
         asset_key,
@@ -152,9 +200,9 @@ evidence as (
         started_at,
         ended_at,
         false as is_end_unknown,
-        started_at as episode_started_at,
+        episode_started_at,
         'state' as episode_origin
-    from {{ ref('core__state_failure') }}
+    from state
     union all
     select
         islanded.evidence_kind,

@@ -127,6 +127,8 @@ failed as (
         territory,
         source,
         asset_ref,
+        property,
+        fault_type as told_of,
         fault_type,
         'failure' as kind,
         any_value(flap_window_minutes) as flap_window_minutes,
@@ -146,6 +148,8 @@ unheard as (
         territory,
         source,
         asset_ref,
+        property,
+        fault_type as told_of,
         'communication-loss' as fault_type,
         'communication_loss' as kind,
         any_value(flap_window_minutes) as flap_window_minutes,
@@ -168,7 +172,7 @@ reach as (
         *,
         max(coalesce(ended_at, timestamptz 'infinity')) over (
             partition by source, asset_ref, kind, fault_type
-            order by started_at, ended_at
+            order by started_at, ended_at, feed, property, told_of
             rows between unbounded preceding and 1 preceding
         ) as reached_at
     from stretches
@@ -182,7 +186,8 @@ islanded as (
             or (isfinite(reached_at) and {{ seconds_between('reached_at', 'started_at') }} > flap_window_minutes * 60) as integer
         )) over (
             partition by source, asset_ref, kind, fault_type
-            order by started_at, ended_at
+            -- To the last column that tells two stretches apart: both windows must see them in one order.
+            order by started_at, ended_at, feed, property, told_of
             rows unbounded preceding
         ) as island
     from reach

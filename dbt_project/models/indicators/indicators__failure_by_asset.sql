@@ -11,25 +11,23 @@ month as (
     {{ months_since('(select territory, started_at as first_at from episode)') }}
 ),
 
--- What has been taken away cannot fail.
 in_service as (
     select
         month.territory,
         month.month,
-        history.asset_key,
+        service.asset_id,
         fsum({{ overlap_seconds(
-            'history.valid_from', "coalesce(history.valid_to, timestamptz 'infinity')", 'month.starts_at', 'month.ends_at'
+            'service.valid_from', "coalesce(service.valid_to, timestamptz 'infinity')", 'month.starts_at', 'month.ends_at'
         ) }}) as asset_seconds
-    from month
-    inner join {{ ref('core__asset_history') }} as history
+    from {{ ref('core__equipment_service') }} as service
+    inner join {{ ref('core__equipment') }} as asset on service.asset_id = asset.asset_id
+    inner join month
         on
-            month.territory = history.territory
-            and month.ends_at > history.valid_from
-            and month.starts_at < coalesce(history.valid_to, timestamptz 'infinity')
-    where
-        history.asset_key in (select episode.asset_key from episode)
-        and lower(coalesce(history.status, '')) not in ('removed', 'retired', 'decommissioned')
-    group by month.territory, month.month, history.asset_key
+            asset.territory = month.territory
+            and month.ends_at > service.valid_from
+            and month.starts_at < coalesce(service.valid_to, timestamptz 'infinity')
+    where service.asset_id in (select episode.asset_key from episode)
+    group by month.territory, month.month, service.asset_id
 ),
 
 failed as (
@@ -94,5 +92,5 @@ select
     round(100 * (1 - failed.downtime_seconds / nullif(in_service.asset_seconds, 0)), 4) as availability_pct
 from failed
 left join in_service
-    on failed.territory = in_service.territory and failed.month = in_service.month and failed.asset_key = in_service.asset_key
+    on failed.territory = in_service.territory and failed.month = in_service.month and failed.asset_key = in_service.asset_id
 order by failed.territory, failed.asset_key, failed.month

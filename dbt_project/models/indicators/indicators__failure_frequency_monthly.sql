@@ -1,16 +1,14 @@
 with inventory as (
     select
-        history.asset_key,
+        service.asset_id,
         asset.territory,
         asset.asset_type,
         asset.commune,
         asset.piloting,
-        history.valid_from,
-        coalesce(history.valid_to, timestamptz 'infinity') as valid_to
-    from {{ ref('core__asset_history') }} as history
-    inner join {{ ref('core__asset') }} as asset on history.asset_key = asset.asset_key
-    -- What has been taken away cannot fail.
-    where lower(coalesce(history.status, '')) not in ('removed', 'retired', 'decommissioned')
+        service.valid_from,
+        coalesce(service.valid_to, timestamptz 'infinity') as valid_to
+    from {{ ref('core__equipment_service') }} as service
+    inner join {{ ref('core__equipment') }} as asset on service.asset_id = asset.asset_id
 ),
 
 episode as (
@@ -25,6 +23,7 @@ episode as (
     where started_at < {{ as_of() }}
 ),
 
+-- From the first month in which anything could have told of a failure: before, no failure is known, which is not that none was.
 earliest as (
     select
         territory,
@@ -33,13 +32,24 @@ earliest as (
     union all
     select
         territory,
-        valid_from
-    from inventory
-    where valid_from < {{ as_of() }}
+        opened_at
+    from {{ ref('core__report') }}
+    where fault_type is not null
+    union all
+    select
+        territory,
+        requested_at
+    from {{ ref('core__intervention') }}
+    union all
+    select
+        territory,
+        first_observed_at
+    from {{ ref('core__asset_seen_daily') }}
+    where feed in (select rule.feed from {{ source('raw', 'feed_state_rule') }} as rule)
 ),
 
 month as (
-    {{ months_since('earliest') }}
+    {{ months_since('(select territory, first_at from earliest where first_at < ' ~ as_of() ~ ')') }}
 ),
 
 in_service as (
@@ -49,7 +59,7 @@ in_service as (
         inventory.asset_type,
         inventory.commune,
         inventory.piloting,
-        count(distinct inventory.asset_key) as assets_in_service,
+        count(distinct inventory.asset_id) as assets_in_service,
         fsum(
             {{ overlap_seconds('inventory.valid_from', 'inventory.valid_to', 'month.starts_at', 'month.ends_at') }}
         ) as asset_seconds
@@ -97,7 +107,7 @@ failed as (
         filter (where episode.kind = 'failure') as downtime_seconds,
         -- Only the downtime of equipment in the inventory can be compared with the inventory's time in service.
         fsum({{ overlap_seconds('episode.started_at', 'episode.down_until', 'month.starts_at', 'month.ends_at') }})
-        filter (where episode.kind = 'failure' and asset.asset_key is not null) as inventory_downtime_seconds
+        filter (where episode.kind = 'failure' and asset.asset_id is not null) as inventory_downtime_seconds
     from month
     inner join episode
         on
@@ -105,7 +115,7 @@ failed as (
             and month.ends_at > episode.started_at
             -- An episode of no length still counts in its month.
             and (month.starts_at < episode.down_until or month.starts_at <= episode.started_at)
-    left join {{ ref('core__asset') }} as asset on episode.asset_key = asset.asset_key
+    left join {{ ref('core__equipment') }} as asset on episode.asset_key = asset.asset_id
     group by month.territory, month.month, episode.asset_type, episode.commune, episode.piloting
 )
 
