@@ -53,7 +53,10 @@ FORMATS: Final[dict[str, WireFormat]] = {
         frozenset({"addresses", "contact"}),
     ),
     "gtfs-rt": WireFormat(
-        "ingestion.formats.gtfs_rt", "GTFS-Realtime", ("observation", "asset"), ("application/x-protobuf", "application/octet-stream")
+        "ingestion.formats.gtfs_rt",
+        "GTFS-Realtime",
+        ("observation", "asset"),
+        ("application/x-protobuf", "application/protobuf", "application/x-google-protobuf", "application/octet-stream", "application/json"),
     ),
     "enedis": WireFormat("ingestion.formats.enedis", "Enedis load curves (R63, R4x, Data Connect)", ("energy_reading",), (*_JSON, *_XML)),
     "hubeau": WireFormat("ingestion.formats.hubeau", "Hub'Eau v2 hydrometry", ("observation", "asset")),
