@@ -51,10 +51,11 @@ OTHER_VARIABLES: Final = {
 CONFIGURABLE_LOCALLY: Final = frozenset(
     {
         *("postgres_port", "nats_port", "mqtt_port", "nats_monitor_port", "intake_port", "code_server_port", "webserver_port"),
+        *("simulated_apis_port",),
         *("extension_directory", "duckdb_memory_limit", "duckdb_threads", "stream_sync"),
     }
 )
-LOCAL_PORTS: Final = ("postgres", "nats", "mqtt", "nats_monitor", "intake", "code_server", "webserver")
+LOCAL_PORTS: Final = ("postgres", "nats", "mqtt", "nats_monitor", "intake", "code_server", "webserver", "simulated_apis")
 S3_FIELDS: Final = ("s3_endpoint", "s3_access_key", "s3_secret_key", "s3_region", "s3_use_tls")
 
 _LAST_PORT: Final = 65_535
@@ -92,6 +93,7 @@ class Settings(BaseSettings):
         code_server_port: its port.
         webserver_host: interface Dagster's web server listens on.
         webserver_port: its port.
+        simulated_apis_port: where a simulated territory's systems are asked (loopback); of the local profile.
         extension_directory: where DuckDB's extensions are installed from their wheels.
         duckdb_memory_limit: for instance `4GB`; DuckDB's own default (80 % of memory) when absent.
         duckdb_threads: threads per DuckDB process; one per core when absent.
@@ -129,6 +131,7 @@ class Settings(BaseSettings):
     code_server_port: int = Port
     webserver_host: str
     webserver_port: int = Port
+    simulated_apis_port: int | None = Field(default=None, ge=1, le=_LAST_PORT)
     extension_directory: Path
     duckdb_memory_limit: str | None = Field(default=None, pattern=r"^[1-9][0-9]*(\.[0-9]+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$")
     duckdb_threads: int | None = Field(default=None, ge=1)
@@ -222,6 +225,11 @@ class Settings(BaseSettings):
     def intake_url(self) -> str:
         """Where systems on this machine find the HTTP intake."""
         return f"http://{_reachable(self.intake_host)}:{self.intake_port}"
+
+    @property
+    def simulated_apis_url(self) -> str:
+        """Where the systems of a simulated territory are asked."""
+        return f"http://{ports.LOOPBACK}:{self.simulated_apis_port}"
 
     @property
     def dagster_url(self) -> SecretStr:

@@ -133,7 +133,7 @@ def declare(settings: Settings, size: str, now: dt.datetime) -> Simulation | Non
     world = found.world()
     settings.feeds_path.mkdir(parents=True, exist_ok=True)
     settings.declared_path.mkdir(parents=True, exist_ok=True)
-    inventory.write_contracts(world, settings.feeds_path)
+    inventory.write_contracts(world, settings.feeds_path, asked_at=settings.simulated_apis_url, files=folder(settings))
     inventory.write_declared(world, settings.declared_path)
     _save(settings, replace(found, is_paused=False))
     return load(settings)

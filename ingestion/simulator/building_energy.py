@@ -31,6 +31,7 @@ from ingestion.simulator.world import World
 
 FEED: Final = "sim-batiments-energie"
 FOLDER: Final = "enedis"
+_BUILDING_URN: Final = "urn:ngsi-ld:Building:"
 STEP: Final = 30 * MINUTE
 # Half past five: the night's collection of the meters is over; what was estimated is sent anew on the third morning after.
 _LEFT_AT: Final = (5, 30)
@@ -86,9 +87,10 @@ USES: Final = (
 
 @dataclass(frozen=True)
 class Building:
-    """A building: where it stands, its meter, what it is used for, its floor area (m²), whether electricity heats it."""
+    """A building: where it stands, its identifier, its meter, what it is used for, its floor area (m²), whether electricity heats it."""
 
     place: Equipment
+    ref: str
     meter_ref: str
     use: Use
     area_m2: int
@@ -104,6 +106,7 @@ def buildings(world: World) -> tuple[Building, ...]:
         found.append(
             Building(
                 place=place,
+                ref=f"{_BUILDING_URN}{place.code}",
                 meter_ref=f"{98_000_000_000_000 + 7_919 * (place.number + 1)}",
                 use=use,
                 area_m2=round(use.area[0] + float(chance[0]) * (use.area[1] - use.area[0])),
@@ -151,7 +154,7 @@ class BuildingEnergy:
     def inventory(self) -> list[dict[str, object]]:
         """Return the meters, as rows of contract `asset`: each in its building."""
         return [
-            b.place.row(b.meter_ref, "electricity_meter", parent_ref=b.place.code, name=f"Compteur — {b.use.title} {b.place.street}")
+            b.place.row(b.meter_ref, "electricity_meter", parent_ref=b.ref, name=f"Compteur — {b.use.title} {b.place.street}")
             for b in self.buildings
         ]
 
@@ -207,7 +210,7 @@ class BuildingEnergy:
         """Yield the drifts of consumption."""
         for n, building in enumerate(self.buildings):
             for begin, until, _factor in self._drifts(n, start, end):
-                yield Scene(FEED, building.place.code, "over-consumption", begin, until, None, None)
+                yield Scene(FEED, building.ref, "over-consumption", begin, until, None, None)
 
     # --- files
 

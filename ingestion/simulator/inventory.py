@@ -6,6 +6,7 @@ Here: files written whole. Not here: history (`history`), what is sent (`wire`).
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 from ingestion.contracts.canonical import CONTRACTS as CANONICAL
 from ingestion.contracts.canonical import UTC_INSTANT
 from ingestion.simulator import behaviour as b
-from ingestion.simulator import lights, meters, town
+from ingestion.simulator import building_energy, lights, meters, town
 from ingestion.simulator.clock import utc_text
 from ingestion.simulator.papers import CALLS_FEED, ORDERS_FEED, REPORTS_FEED
 from ingestion.simulator.presets import preset
@@ -27,6 +28,9 @@ EQUIPMENT_FEED: Final = "sim-equipements"
 INVENTORIES: Final = (FEED, EQUIPMENT_FEED)
 # The feeds in the order they are best landed: the inventories first.
 FEEDS: Final = (*INVENTORIES, lights.FEED, meters.FEED, REPORTS_FEED, CALLS_FEED, ORDERS_FEED, *town.SYSTEMS)
+# What the shipped contracts say of where systems are asked, and of where they leave files: an instance writes its own instead.
+ASKED_AT: Final = "http://127.0.0.1:8311"
+FILES: Final = "simulation"
 CONTRACTS: Final = Path(__file__).parent / "feeds"
 # Before anything that is simulated: regimes and links have always held.
 _ALWAYS: Final = "2000-01-01"
@@ -114,8 +118,15 @@ def _comma(number: str) -> str:
     return number.replace(".", ",")
 
 
-def write_contracts(world: World, folder: Path) -> dict[str, Path]:
-    """Write the contracts of all feeds, with the place of this world: the shipped ones are those of `chalons`."""
+def write_contracts(world: World, folder: Path, *, asked_at: str = ASKED_AT, files: Path | None = None) -> dict[str, Path]:
+    """Write the contracts of all feeds, with the place of this world: the shipped ones are those of `chalons`.
+
+    Args:
+        world: the world.
+        folder: where.
+        asked_at: the address of the systems that are asked.
+        files: the folder below which systems leave files.
+    """
     home, own = preset("chalons"), world.preset
     written = {}
     for name in FEEDS:
@@ -123,9 +134,17 @@ def write_contracts(world: World, folder: Path) -> dict[str, Path]:
         text = text.replace(f"name: {home.title}", f"name: {own.title}").replace(
             f"latitude: {home.latitude}, longitude: {home.longitude}", f"latitude: {own.latitude}, longitude: {own.longitude}"
         )
+        text = text.replace(ASKED_AT, asked_at)
+        if files is not None:
+            text = text.replace(f'path: "{FILES}/', f'path: "{_in_yaml(files)}/')
         written[name] = folder / f"{name}.yaml"
         written[name].write_text(text.replace(f"owner_authority: {home.authority}", f"owner_authority: {own.authority}"), encoding="utf-8")
     return written
+
+
+def _in_yaml(path: Path) -> str:
+    """Return a path as it stands between double quotes in YAML."""
+    return json.dumps(str(path))[1:-1]
 
 
 def write_declared(world: World, folder: Path) -> dict[str, Path]:
@@ -142,7 +161,10 @@ def write_declared(world: World, folder: Path) -> dict[str, Path]:
         ),
         "meter_link": (
             ("feed", "meter_ref", "source", "asset_ref", "valid_from", "valid_to"),
-            [(meters.FEED, c.meter_ref, SYSTEM, c.ref, _ALWAYS, "") for c in cabinets],
+            [
+                *((meters.FEED, c.meter_ref, SYSTEM, c.ref, _ALWAYS, "") for c in cabinets),
+                *((building_energy.FEED, b.meter_ref, SYSTEM, b.ref, _ALWAYS, "") for b in building_energy.buildings(world)),
+            ],
         ),
         "energy_factor": (
             ("territory", "valid_from", "valid_to", "eur_per_kwh", "kgco2e_per_kwh", "reason"),

@@ -124,7 +124,7 @@ class Weather:
         # What fell in the quarter of an hour that ends: by whole tips.
         fallen_mm = rain_mm_h(self._world, made - STEP // 2) * (0.85 + 0.3 * place) * STEP / HOUR
         rain: Floats = (np.floor(fallen_mm / _TIP_MM).astype(np.float64) * _TIP_MM).round(1)
-        wind: Floats = np.round(np.maximum(0.0, wind_m_s(self._world, made) * (0.8 + 0.4 * place)), 1)
+        wind: Floats = (wind_m_s(self._world, made) * (0.8 + 0.4 * place)).clip(0.0).round(1)
         return air, rain, wind
 
     def told(self, start: int, end: int, *, until: int) -> list[Told]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestration import simulation
-from orchestration.services import dagster_config, nats_server, postgres_cluster
+from orchestration.services import dagster_config, nats_server, ports, postgres_cluster
 from orchestration.services.checks import BrokerCheck, Check, DaemonCheck, HttpCheck, PostgresCheck, TcpCheck
 from orchestration.settings import Settings
 
@@ -78,7 +78,7 @@ def services(settings: Settings, *, definitions: str = DEFINITIONS) -> tuple[Ser
         _nats(settings),
         _intake(settings, needs=("nats",)),
         *_dagster(settings, definitions, needs=("postgres",)),
-        *(() if simulated is None or simulated.is_paused else (_speaker(settings),)),
+        *(() if simulated is None or simulated.is_paused else (_simulated_apis(settings), _speaker(settings))),
     )
 
 
@@ -121,6 +121,18 @@ def _intake(settings: Settings, needs: tuple[str, ...]) -> Service:
         needs=needs,
         port=settings.intake_port,
         url=settings.intake_url,
+    )
+
+
+def _simulated_apis(settings: Settings) -> Service:
+    return Service(
+        name="simulated-apis",
+        title="Simulated territory: what is asked",
+        command=(sys.executable, "-m", "orchestration.simulated_apis"),
+        check=HttpCheck(ports.LOOPBACK, int(settings.simulated_apis_port or 0), "/health"),
+        start_timeout_s=60.0,
+        port=settings.simulated_apis_port,
+        url=settings.simulated_apis_url,
     )
 
 
