@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.contracts.canonical import EARLIEST, LATEST
-from ingestion.formats.open311_request import READ, split_address
+from ingestion.formats.open311_request import READ, channel_of, split_address
 from ingestion.formats.wire import WireBatch, WireOptions
 
 _UNSET: Final = msgspec.UNSET
@@ -98,7 +98,7 @@ def _table(payload: bytes, requests: list[_Request], after: int, *, has_descript
     found = {
         "_position": pa.array(range(after + 1, after + 1 + len(requests)), pa.int64()),
         "report_ref": ids,
-        "channel": pc.utf8_lower(_texts(columns["source"])),
+        "channel": pa.array(map(channel_of, _texts(columns["source"]).to_pylist()), pa.string()),
         "category": pc.coalesce(_texts(columns["service_name"]), _texts(columns["service_code"])),
         "opened_at": opened.cast(pa.int64()),
         "closed_at": pc.if_else(is_closed, pc.coalesce(closed.cast(pa.int64()), revised_at), closed.cast(pa.int64())),

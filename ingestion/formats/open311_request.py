@@ -32,6 +32,15 @@ REASONS: Final[dict[str, str]] = {
 _ASSETS: Final = ("asset_ref", "asset_id", "central_asset_id", "service_object_id", "equipment_id")
 # `source` of the bulk draft, `channel` of Chicago, `interface_used` of FixMyStreet.
 _CHANNELS: Final = ("source", "channel", "interface", "interface_used")
+# What servers call the ways in, by what the lake calls them; another word stays as it is.
+_CHANNEL_NAMES: Final = {
+    "phone": ("call", "call center", "telephone", "téléphone", "voice", "voice in"),
+    "website": ("internet", "online", "portal", "web", "web portal"),
+    "application": ("android", "app", "ios", "iphone", "mobile", "mobile app", "smartphone"),
+    "email": ("e-mail", "mail"),
+    "text_message": ("sms", "text", "text message"),
+}
+_CHANNEL_OF: Final = {written: name for name, several in _CHANNEL_NAMES.items() for written in several}
 _COMMUNES: Final = ("commune", "city", "municipality", "town")
 _DISTRICTS: Final = ("district", "neighborhood", "neighbourhood", "quartier", "ward")
 # Members of a list of attributes: the name and the value.
@@ -80,7 +89,7 @@ def _row(request: dict[str, Any], position: int, aside: list[tuple[str, str]], z
     return ReportRow(
         position,
         ref,
-        channel=channel.lower() if channel is not None else None,
+        channel=channel_of(channel),
         category=_text(request, "service_name", aside) or _text(request, "service_code", aside),
         subcategory=_text(request, "service_subtype", aside),
         description=_text(request, "description", aside),
@@ -210,6 +219,15 @@ def _number(value: Any) -> float | None:
 def _address(request: dict[str, Any], aside: list[tuple[str, str]]) -> tuple[str | None, str | None]:
     address = _text(request, "address", aside)
     return split_address(address) if address is not None else (None, None)
+
+
+def channel_of(written: str | None) -> str | None:
+    """Return a channel as the lake calls it, in lower case.
+
+    >>> channel_of("Call Center"), channel_of("Guichet")
+    ('phone', 'guichet')
+    """
+    return _CHANNEL_OF.get(written.lower(), written.lower()) if written is not None else None
 
 
 def split_address(address: str) -> tuple[str, str | None]:

@@ -83,6 +83,19 @@ def test_extensions_are_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("members", "channel"),
+    [
+        ({"source": "Phone"}, "phone"),
+        ({"interface_used": "iOS"}, "application"),
+        ({"extended_attributes": {"channel": "Guichet"}}, "guichet"),
+        ({}, None),
+    ],
+)
+def test_the_channel_is_called_as_the_lake_calls_it(members: dict[str, Any], channel: str | None) -> None:
+    assert _report(REQUEST | members).channel == channel
+
+
+@pytest.mark.parametrize(
     "attributes",
     [{"asset_id": "PL-9"}, [{"code": "asset_id", "value": "PL-9"}], [{"name": "central_asset_id", "value": "PL-9"}],
      {"attribute": [{"key": "asset_id", "value": "PL-9"}]}],
@@ -264,7 +277,7 @@ _REQUESTS = st.fixed_dictionaries(
         "updated_datetime": _INSTANTS,
         "closed_datetime": _INSTANTS,
         "address": _TEXTS,
-        "source": _TEXTS,
+        "source": st.sampled_from(["Phone", "iOS", " Guichet ", "", None]),
         "lat": st.sampled_from([48.9, 0, 91, None, "48.9"]),
         "long": st.sampled_from([4.3, 0, None]),
         "parent_service_request_id": st.sampled_from(["P", 3, None]),
