@@ -39,7 +39,7 @@ if GATEWAY_LASTS[-1] + CATCH_UP + b.LATE_MOST + b.TWICE_WITHIN >= DAY:
 
 
 class Property(NamedTuple):
-    """One property that is said: the lake's name and unit; its texts where it is one of some words; a flag is 1 or 0, and says so."""
+    """One property that is said: the lake's name and unit; its texts where it is one of some words; a flag is 0 or 1 and a text."""
 
     name: str
     unit: str | None = None
@@ -250,7 +250,7 @@ class Speaker:
         value = np.stack([told.values[p.name] for p in columns], axis=1)
         said = ~np.isnan(value)
         row, column = np.nonzero(said)
-        is_text = np.array([bool(p.texts) for p in columns])[column]
+        is_text = np.array([bool(p.texts) and not p.is_flag for p in columns])[column]
         found = value[row, column]
         texts, offset = _texts(columns)
         flags = np.array([p.is_flag for p in columns])[column]
@@ -276,7 +276,7 @@ def _texts(columns: list[Property]) -> tuple[list[str], list[int]]:
     offsets = []
     for p in columns:
         offsets.append(len(texts))
-        texts += ("false", "true") if p.is_flag else p.texts
+        texts += p.texts or (("false", "true") if p.is_flag else ())
     return texts, offsets
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ingestion.simulator import bollards, cameras, car_parks, network, vehicles
+from ingestion.simulator import access, bins, bollards, buildings, cabinet_log, cameras, car_parks, network, vehicles
 from ingestion.simulator.systems import System
 from ingestion.simulator.world import World
 
@@ -19,6 +19,10 @@ SYSTEMS: Final[dict[str, Callable[[World], System]]] = {
     bollards.FEED: bollards.Bollards,
     vehicles.FEED: vehicles.Vehicles,
     network.FEED: network.Network,
+    buildings.FEED: buildings.Buildings,
+    access.FEED: access.Access,
+    bins.FEED: bins.Bins,
+    cabinet_log.FEED: cabinet_log.CabinetLog,
 }
 
 

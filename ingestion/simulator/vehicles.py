@@ -43,6 +43,7 @@ class Vehicles(Speaker):
     def __init__(self, world: World) -> None:
         self._vehicles = equipment(world, "vehicles")
         super().__init__(world, [URN + v.code for v in self._vehicles])
+        self._depots = np.array([[v.longitude for v in self._vehicles], [v.latitude for v in self._vehicles]])
 
     def inventory(self) -> list[dict[str, object]]:
         """Return the vehicles, without a place: it is their driver's."""
@@ -58,23 +59,22 @@ class Vehicles(Speaker):
         yield from everyday(self.world, FEED, len(self.refs), _SILENT, start, end)
 
     def say(self, entity: Ints, observed: Ints) -> dict[str, Floats]:
-        """Return who is on the road: a quarter of an hour at a time."""
+        """Return who is on the road, a quarter of an hour at a time, and where."""
         share = busy(observed, _OUT, _OUT_OFF) * (1 - 0.5 * self.world.scenarios.levels("lockdown", observed))
-        return {"status": (uniforms(self.world.seed, "drives", entity, observed // 900) < share).astype(np.float64)}
+        seed = self.world.seed
+        return {
+            "status": (uniforms(seed, "drives", entity, observed // 900) < share).astype(np.float64),
+            # About its depot; no property of the lake: see `properties`.
+            "longitude": np.round(self._depots[0][entity] + _REACH_DEG * wander(seed, "east", entity, observed, HOUR), 5),
+            "latitude": np.round(self._depots[1][entity] + _REACH_DEG * wander(seed, "north", entity, observed, HOUR), 5),
+        }
 
     def write(self, sent_at: int, told: Told) -> Message:
         """Return one vehicle's entity, with its position."""
         entity, at = int(told.entity[0]), int(told.observed[0])
         status = self.properties[0].texts[int(told.values["status"][0])]
-        longitude, latitude = self.position(entity, at)
+        longitude, latitude = float(told.values["longitude"][0]), float(told.values["latitude"][0])
         place = f'"location":{{"type":"GeoProperty","value":{{"type":"Point","coordinates":[{longitude},{latitude}]}}'
         said = ngsi.property_ld("status", f'"{status}"', at)
         body = f'{{"id":"{self.refs[entity]}","type":"Vehicle",{said},{place},"observedAt":"{ngsi.stamp(at)}"}}}}'
         return Message(sent_at, FEED, f"sim/flotte/{self._vehicles[entity].code}", body.encode())
-
-    def position(self, vehicle: int, at: int) -> tuple[float, float]:
-        """Return where a vehicle is, degrees: about its depot."""
-        which, when = np.array([vehicle]), np.array([at])
-        home = self._vehicles[vehicle]
-        aside = [_REACH_DEG * float(wander(self.world.seed, axis, which, when, HOUR)[0]) for axis in ("east", "north")]
-        return round(home.longitude + aside[0], 5), round(home.latitude + aside[1], 5)
