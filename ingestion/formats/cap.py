@@ -177,7 +177,8 @@ def _quiet(feed: etree._Element, position: int, batch: WireBatch, received_at: i
     try:
         at = moment(stated) if stated is not None else received_at
     except Refused as error:
-        batch.reject(position, *error.args, _original(feed, options))
+        reason, detail = error.args
+        batch.reject(position, reason, detail, _original(feed, options))
         return
     if identifier is None or is_too_long(identifier):
         batch.reject(position, "no_id", "a feed without id, or with one longer than 32 KiB", _original(feed, options))

@@ -122,8 +122,8 @@ def _check(alert: Alert) -> None:
     for name in _OF_SUMMARY if alert.is_summary else _OF_ALERT:
         if name not in texts:
             raise Refused("missing_element", f"{REASONS['missing_element']}: {name}")
-    for name, words in (("status", _STATUSES), ("msgType", _TYPES)):
-        if texts[name] not in words:
+    for name, known in (("status", _STATUSES), ("msgType", _TYPES)):
+        if texts[name] not in known:
             raise Refused("unknown_value", f"{REASONS['unknown_value']}: {name} {texts[name][:80]!r}")
     if texts["status"] != "Actual":
         raise Refused("not_actual", f"{REASONS['not_actual']}: {texts['status']}")

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from google.protobuf import json_format, text_format
-from google.protobuf.message import DecodeError
+from google.protobuf import json_format, text_format  # type: ignore[import-untyped] # the library ships no types
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # likewise
 from google.transit.gtfs_realtime_pb2 import FeedMessage
 
 from ingestion.formats.gtfs_rt_alert import Said, add_alert
@@ -138,7 +138,7 @@ def _entity(entity: Any, position: int, feed: Feed, stops: StopColumns, said: Sa
 def _original(entity: Any) -> str:
     """Return an entity as JSON, shortened; one whose texts are no UTF-8 in protobuf's text form, which escapes them."""
     try:
-        written = json_format.MessageToJson(entity, indent=None, preserving_proto_field_name=True)
+        written: str = json_format.MessageToJson(entity, indent=None, preserving_proto_field_name=True)
     except (ValueError, TypeError):
         written = str(entity)
     return written[:QUOTED_BYTES].replace("\0", "\ufffd")

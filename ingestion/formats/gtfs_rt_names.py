@@ -48,7 +48,7 @@ AHEAD_S: Final = 60
 # GTFS dates from 2005: an earlier number is no date. After 2100 it counts milliseconds, the usual error (validator, E001).
 _FIRST_S: Final = 1_104_537_600
 _LAST_S: Final = 4_102_444_800
-_MICRO: Final = 1_000_000
+MICRO: Final = 1_000_000
 
 
 class Refused(Exception):
@@ -82,7 +82,7 @@ class Feed:
             Refused: neither is known.
         """
         if self.sent is not None:
-            return self.sent * _MICRO
+            return self.sent * MICRO
         if self.received is None:
             raise refused("no_instant")
         return self.received
@@ -115,7 +115,7 @@ def micros(seconds: int) -> int:
     """
     if not _FIRST_S <= seconds < _LAST_S:
         raise refused("not_an_instant", seconds)
-    return seconds * _MICRO
+    return seconds * MICRO
 
 
 def iso(seconds: int) -> str:
@@ -127,7 +127,7 @@ def iso(seconds: int) -> str:
     Raises:
         Refused: they are none.
     """
-    return dt.datetime.fromtimestamp(micros(seconds) / _MICRO, dt.UTC).isoformat()
+    return dt.datetime.fromtimestamp(micros(seconds) / MICRO, dt.UTC).isoformat()
 
 
 def text_of(value: Any) -> str:

@@ -184,9 +184,14 @@ def test_every_stop_of_a_trip_is_told(stops: list[tuple[int, int]]) -> None:
 
 
 def test_a_stop_that_is_not_named_or_timed_wrong_is_set_aside_alone() -> None:
-    stops = [{"arrival": {"delay": 5}}, {"stopSequence": 1, "arrival": {"time": 5}}, {"stopSequence": 2, "arrival": {"delay": 7}}]
+    stops = [
+        {"arrival": {"delay": 5}},
+        {"stopSequence": 1, "arrival": {"time": 5}},
+        {"stopSequence": 1, "arrival": {"time": SENT, "scheduledTime": -(2**62)}},
+        {"stopSequence": 2, "arrival": {"delay": 7}},
+    ]
     batch = _decoded(message(_changed(TRIP, stopTimeUpdate=stops)))
-    assert _reasons(batch) == [("value", "no_stop"), ("value", "not_an_instant")]
+    assert _reasons(batch) == [("value", "no_stop"), ("value", "not_an_instant"), ("value", "not_an_instant")]
     assert [row[1] for row in _rows(batch)[1:]] == ["arrival_delay.2"]
 
 
