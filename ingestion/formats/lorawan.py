@@ -8,7 +8,7 @@ what an event says (`lorawan_chirpstack`, `lorawan_things`).
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -18,6 +18,7 @@ from ingestion.formats.lorawan_names import REASONS
 from ingestion.formats.lorawan_things import read_message
 from ingestion.formats.wire import WireBatch, WireOptions
 from ingestion.formats.wire_json import QUOTED_BYTES, Unreadable, read_json, reject_unreadable
+from ingestion.formats.wire_personal import without_personal
 from ingestion.formats.wire_values import to_json
 
 # Members that say of which device, and what: twice in a message, a slower reader tells whether one object holds them twice.
@@ -62,8 +63,7 @@ def decode(
         document = read_json(payload, options)
     except Unreadable as error:
         return reject_unreadable(batch, after, error, payload, options)
-    if options.personal:
-        document = _without(document, [tuple(name.split(".")) for name in options.personal], ())
+    document = without_personal(document, options.personal)
     events = document if type(document) is list else [document]
     problem = "empty" if not events else "too_many" if len(events) > options.max_records else None
     if problem is not None:
@@ -129,16 +129,3 @@ def _why(payload: bytes, *, is_things: bool) -> str:
     except (ValueError, RecursionError) as error:
         return f"{REASONS['invalid_event']}: {error}"
     return REASONS["invalid_event"]
-
-
-def _without(value: Any, personal: list[tuple[str, ...]], path: tuple[str, ...]) -> Any:
-    """Return a document without its personal members, each given as the segments of its dotted name, wherever they stand."""
-    if type(value) is list:
-        return [_without(v, personal, path) for v in value]
-    if type(value) is not dict:
-        return value
-    return {
-        key: _without(inner, personal, (*path, key))
-        for key, inner in value.items()
-        if not any((*path, key)[-len(name) :] == name for name in personal)
-    }
