@@ -11,8 +11,8 @@ import pytest
 from ingestion.formats.enedis import decode
 from ingestion.formats.wire import WireBatch, WireOptions
 
-# File to (meter, start in UTC, minutes, Wh, direction, quality), then the reasons of rejects. 540 W over half an hour are 270 Wh; 398 kW over
-# five minutes 33,166.67.
+# File to (meter, start in UTC, minutes, Wh, direction, quality), then the reasons of rejects. 540 W over half an hour are 270 Wh; 398 kW
+# over five minutes 33,166.67 Wh.
 EXPECTED: Final[dict[str, tuple[list[tuple[Any, ...]], list[str]]]] = {
     "data-connect/metering_data_load_curve.json": ([("00000000000000", "2020-09-14T00:30", 30, 270.0, "consumption", "B")], []),
     "r4x-cdc/R4H_courbe.xml": ([("30000210411333", "2026-03-06T23:00", 5, 33166.67, "consumption", "R")], []),
