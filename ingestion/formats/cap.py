@@ -35,6 +35,8 @@ REASONS: Final[dict[str, str]] = {
 _ATOM: Final = "{http://www.w3.org/2005/Atom}"
 # Of an alert kept as text in an entry: its characters are decoded already, whatever encoding it names.
 _DECLARATION: Final = re.compile(r"^<\?xml[^>]*\?>")
+# The titles of MeteoAlarm's feeds: `Yellow Wind Warning issued for France - Aube`, whatever the language of the event.
+_METEOALARM: Final = re.compile(r"(?:Green|Yellow|Orange|Red) (.{1,60}?) Warning issued for ", re.IGNORECASE)
 _ALERTS: Final = frozenset("{" + namespace + "}alert" for namespace in NAMESPACES)
 
 
@@ -142,6 +144,9 @@ def _complete(summary: Alert, said: dict[str, str], feed: etree._Element) -> Non
     for name in ("identifier", "sent"):
         if name not in texts:
             raise Refused("no_id" if name == "identifier" else "no_instant", REASONS["no_id" if name == "identifier" else "no_instant"])
+    titled = _METEOALARM.match(said.get("title", ""))
+    if titled is not None:
+        summary.infos[0].hazard = titled[1]
     if "sender" not in texts:
         texts["sender"] = said.get("author") or _text(feed, f"{_ATOM}id") or _text(feed, "link") or "feed"
 

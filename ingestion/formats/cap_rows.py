@@ -99,7 +99,9 @@ def add_alert(alert: Alert, position: int, batch: WireBatch) -> None:
             raise Refused("missing_element", f"{REASONS['missing_element']}: areaDesc of an area")
     # The severest first: what says less of an area already warned of is set aside.
     infos.sort(key=lambda info: -(SEVERITIES[info.texts["severity"]] or 0.0))
-    headline = next((t for i in infos for n in ("headline", "event") if (t := i.texts.get(n)) is not None), None)
+    # Entries that sum up one alert area by area name the area in their titles: the alert is the event.
+    naming = ("event",) if alert.is_summary else ("headline", "event")
+    headline = next((t for i in infos for n in naming if (t := i.texts.get(n)) is not None), None)
     ref = f"alert:{identifier}"
     if headline is not None and not is_too_long(headline):
         batch.assets.append(AssetRow(position, ref, "warning", name=headline))
@@ -165,7 +167,7 @@ def event_of(info: Info) -> str:
     """
     hazard = next((value.rpartition(";")[2] for name, value in info.parameters if name == _HAZARD), "")
     code = info.codes[0][1] if info.codes else ""
-    return slug(hazard) or slug(code) or slug(info.texts["event"]) or "event"
+    return slug(hazard) or slug(info.hazard) or slug(code) or slug(info.texts["event"]) or "event"
 
 
 class _Writer:

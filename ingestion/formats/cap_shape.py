@@ -5,6 +5,7 @@ Here: reading elements, in one pass. Not here: what becomes of them (`cap_rows`)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,6 +19,7 @@ NAMESPACES: Final = ("urn:oasis:names:tc:emergency:cap:1.2", "urn:oasis:names:tc
 # Elements that may be written several times, and are kept together.
 _REPEATED: Final = frozenset({"category", "responseType"})
 _PAIRS: Final = frozenset({"eventCode", "geocode", "parameter"})
+_CODE: Final = re.compile(r"[A-Z]{0,3}[0-9]{3,6}")  # UGC `MTZ014`, FIPS `030049`
 # How feeds spell an element of CAP otherwise.
 _SPELLINGS: Final = {"message_type": "msgType", "messageType": "msgType", "response_type": "responseType"}
 
@@ -31,6 +33,7 @@ class Info:
     parameters: list[tuple[str, str]] = field(default_factory=list)
     areas: list[Area] = field(default_factory=list)
     elements: list[etree._Element] = field(default_factory=list)
+    hazard: str = ""  # what kind of event it is, where a feed names it apart
 
     def read_areas(self) -> None:
         """Read its areas: of a warning in several languages those of one are read."""
@@ -85,8 +88,8 @@ def read_summary(entry: etree._Element) -> Alert | None:
         name = _SPELLINGS.get(name, name)
         if name in _PAIRS:
             pairs = _pairs(element)
-            if name == "geocode":  # one pair may hold several codes, separated by spaces
-                area.geocodes += [(scheme, code) for scheme, codes in pairs for code in codes.split()]
+            if name == "geocode":
+                area.geocodes += [(scheme, code) for scheme, codes in pairs for code in _codes(codes)]
             else:
                 (info.codes if name == "eventCode" else info.parameters).extend(pairs)
         else:
@@ -99,6 +102,12 @@ def read_summary(entry: etree._Element) -> Alert | None:
     if area.description or area.geocodes:
         info.areas.append(area)
     return alert
+
+
+def _codes(text: str) -> list[str]:
+    """Return the codes of one value: the NWS writes several, separated by spaces; names of regions hold spaces of their own."""
+    words = text.split()
+    return words if all(map(_CODE.fullmatch, words)) else [text]
 
 
 _TAGS: Final = tuple("{" + namespace + "}" for namespace in NAMESPACES)

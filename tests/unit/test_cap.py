@@ -233,6 +233,25 @@ def test_a_summary_that_does_not_say_whether_it_is_actual_is_not_taken_for_it() 
     assert _reasons(batch) == [("record", "missing_element")]
 
 
+@pytest.mark.parametrize("event", ["Vigilance jaune vent", "Moderate wind warning"])
+def test_entries_of_meteoalarm_name_the_hazard_in_their_titles(event: str) -> None:
+    entry = SUMMARY.replace("<title>Orages<", "<title>Yellow Wind Warning issued for France - Aube<").replace(
+        "cap:event>Orages<", f"cap:event>{event}<"
+    )
+    batch = _decoded(feed(entry))
+    assert _levels(batch)[1][:2] == ("EMMA_ID:FR018", "warning.wind")
+    assert _texts(batch)["warning.wind.event"] == event
+    assert batch.assets[0].name == event
+
+
+def test_a_summary_may_write_several_codes_in_one_value() -> None:
+    pairs = "<valueName>FIPS6</valueName><value>030049 030001</value>"
+    entry = SUMMARY.replace("<valueName>EMMA_ID</valueName><value>FR018</value>", pairs)
+    assert [row[0] for row in _levels(_decoded(feed(entry)))[1:]] == ["FIPS6:030049", "FIPS6:030001"]
+    named = SUMMARY.replace("<value>FR018</value>", "<value>Vallée de l'Aube</value>")
+    assert [row[0] for row in _levels(_decoded(feed(named)))[1:]] == ["EMMA_ID:Vallée de l'Aube"]
+
+
 def test_a_quiet_feed_says_so() -> None:
     batch = _decoded(feed())
     at = 1_795_349_100_000_000  # 12:05:00Z
