@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 
 from ingestion.simulator.buildings import URN
-from ingestion.simulator.chance import generator, uniforms
+from ingestion.simulator.chance import uniforms
 from ingestion.simulator.clock import DAY, HOUR, MINUTE, local_text
 from ingestion.simulator.equipment import equipment
-from ingestion.simulator.rhythm import Profile, busy
+from ingestion.simulator.rhythm import Profile, busy, scattered
 from ingestion.simulator.speaker import Ints, Property, Speaker, Told
 from ingestion.simulator.systems import Message, Scene
 from ingestion.simulator.troubles import LOST, Law, Trouble, everyday
@@ -80,18 +80,13 @@ class Access(Speaker):
 
     def take(self, start: int, end: int) -> Told:
         """Return the events of a UTC day: people who come in, alarms that go off and end."""
-        count = len(self.refs)
-        chance = generator(self.world.seed, FEED, start // DAY)
-        # One event of a building a second at most: drawn without repetition, in no order.
-        seconds = np.concatenate([np.sort(chance.permutation(DAY // 2)[:_BADGES]) * 2 for _ in range(count)])
-        entity = np.repeat(np.arange(count, dtype=np.int64), _BADGES)
-        at = start + seconds.astype(np.int64)
+        # One badge of a building a second at most, and alarms at odd seconds: an instant tells one event.
+        entity, at = scattered(self.world.seed, FEED, start // DAY, len(self.refs), _BADGES)
         share = busy(at, _COME, _COME_OFF) * (1 - 0.85 * self.world.scenarios.levels("lockdown", at))
         comes = uniforms(self.world.seed, "comes", entity, at) < share
         lots = np.arange(len(at), dtype=np.int64)
         refused = uniforms(self.world.seed, "refused", entity, at) < _REFUSED
         badge = np.where(refused, _DENIED, _GRANTED).astype(np.float64)
-        # Alarms stand at odd seconds: no door opens then.
         alarms = sorted(
             {
                 (t | 1, x.asset, code)

@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ingestion.simulator.clock import HOUR, ZONE, is_working
+from ingestion.simulator.chance import generator
+from ingestion.simulator.clock import DAY, HOUR, ZONE, is_working
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -42,6 +43,17 @@ def busy(at: Ints, working: Profile = TRAFFIC, off: Profile = TRAFFIC_OFF) -> Fl
     hour, is_on = local(at)
     found: Floats = np.where(is_on, _at(hour, working), _at(hour, off))
     return found
+
+
+def scattered(seed: int, key: str, day: int, count: int, each: int) -> tuple[Ints, Ints]:
+    """Return instants of a UTC day at which something may happen to `count` things, `each` times: who, and when.
+
+    No two of one thing are at the same second, and all are at even ones; by thing, and of one in the order of time.
+    """
+    chance = generator(seed, "scattered", key, day)
+    half_days = [np.sort(chance.choice(DAY // 2, each, replace=False)) for _ in range(count)]
+    at = day * DAY + 2 * np.concatenate(half_days).astype(np.int64)
+    return np.repeat(np.arange(count, dtype=np.int64), each), at
 
 
 def _at(hour: Floats, profile: Profile) -> Floats:

@@ -8,13 +8,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ingestion.simulator import access, bins, bollards, buildings, cabinet_log, cameras, car_parks, network, vehicles
+from ingestion.simulator import (
+    access,
+    bins,
+    bollards,
+    building_energy,
+    buildings,
+    buses,
+    cabinet_log,
+    cameras,
+    car_parks,
+    junctions,
+    living,
+    network,
+    rivers,
+    vehicles,
+    vigicrues,
+    vigilance,
+    weather,
+)
 from ingestion.simulator.systems import System
 from ingestion.simulator.world import World
 
 # Feed to what makes its system of a world: a line here, a contract in `feeds/`, and the system speaks, has a history and a truth.
 SYSTEMS: Final[dict[str, Callable[[World], System]]] = {
     cameras.FEED: cameras.Cameras,
+    junctions.FEED: junctions.Junctions,
     car_parks.FEED: car_parks.CarParks,
     bollards.FEED: bollards.Bollards,
     vehicles.FEED: vehicles.Vehicles,
@@ -23,6 +42,13 @@ SYSTEMS: Final[dict[str, Callable[[World], System]]] = {
     access.FEED: access.Access,
     bins.FEED: bins.Bins,
     cabinet_log.FEED: cabinet_log.CabinetLog,
+    rivers.FEED: rivers.Rivers,
+    vigicrues.FEED: vigicrues.Vigicrues,
+    weather.FEED: weather.Weather,
+    vigilance.FEED: vigilance.Warnings,
+    buses.FEED: buses.Buses,
+    building_energy.FEED: building_energy.BuildingEnergy,
+    living.FEED: living.Living,
 }
 
 
