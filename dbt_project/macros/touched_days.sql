@@ -1,8 +1,8 @@
 {#
   A run touches only the days that received data, late data included.
 
-  An incremental model declares `meta.touched_by` (the raw table whose landings touch it) and `meta.day_column`
-  (the column of its own that tells the day). Its SQL recomputes touched days wholly, from staging; the strategy
+  An incremental model declares `meta.touched_by` (the raw table whose landings touch it), `meta.day_column` (the column of
+  its own that tells the day), and `meta.reaches_next_day` where what is told on a day counts on the next one too. Its SQL recomputes touched days wholly, from staging; the strategy
   deletes these days (not the keys of the new rows: a touched day may have none left) and inserts what was computed.
   Days are written as literals: a range in a variable or a subquery would not prune files as well.
 #}
@@ -22,6 +22,14 @@
     {% set since = new ~ " and landing_seq <= " ~ upper_bound(meta.touched_by) %}
     {% set finder = context['days_touched_by_' ~ meta.touched_by] %}
     {% set days = run_query(finder(since, "landing_seq <= " ~ upper_bound(meta.touched_by))).columns[0].values() | map('string') | list %}
+    {% if meta.get('reaches_next_day') %}
+        {# What is told late in a day holds into the next one. #}
+        {% set one = modules.datetime.timedelta(days=1) %}
+        {% for day in days | list %}
+            {% do days.append((modules.datetime.date.fromisoformat(day) + one).isoformat()) %}
+        {% endfor %}
+        {{ return(days | unique | sort) }}
+    {% endif %}
     {{ return(days) }}
 {%- endmacro %}
 
