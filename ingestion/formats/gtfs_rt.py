@@ -54,11 +54,12 @@ def decode(
         return 1
     stops, said = StopColumns(), set[tuple[str, str, int]]()
     for position, entity in enumerate(entities, start=after + 1):
-        mark = batch.mark()
+        # An entity's own rows: `batch.mark` counts all contracts, which takes a fifth of the time of a vehicle.
+        rows, assets, rejects = len(batch.observations), len(batch.assets), len(batch.rejects)
         try:
             _entity(entity, position, feed, stops, said)
         except Refused as error:
-            batch.back_to(mark)
+            del batch.observations[rows:], batch.assets[assets:], batch.rejects[rejects:]
             reason, detail = error.args
             batch.reject(position, reason, detail, _original(entity))
     stops.flush(feed)

@@ -9,6 +9,7 @@ import datetime as dt
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from ingestion.formats.wire import ObservationRow, WireBatch
@@ -136,6 +137,8 @@ def text_of(value: Any) -> str:
     Raises:
         Refused: it is not UTF-8 (the library gives its bytes), holds a NUL, or is too long.
     """
+    if not value:
+        return ""
     if type(value) is not str:
         raise refused("not_utf8", value)
     if "\0" in value:
@@ -188,8 +191,12 @@ def number(value: float, low: float, high: float) -> float:
 
 def name_of(message: Any, field: str) -> str:
     """Return the name of an enumerated field's value; its number where a later version of the norm added it."""
-    value = getattr(message, field)
-    found = message.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number.get(value)
+    return _name(message.DESCRIPTOR, field, getattr(message, field))
+
+
+@lru_cache(maxsize=1_024)  # fields and values of the norm are some hundred; senders may add any number
+def _name(descriptor: Any, field: str, value: int) -> str:
+    found = descriptor.fields_by_name[field].enum_type.values_by_number.get(value)
     return str(value) if found is None else str(found.name)
 
 
