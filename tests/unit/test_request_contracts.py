@@ -81,8 +81,7 @@ _LIGHTING: Final = "Éclairage public;Lampe éteinte"
 _CALLS: Final = "\n".join(
     (
         ";".join(_COLUMNS),
-        f"A-1;01/03/2026 08:00;01/03/2026 08:30;02/03/2026 09:30;02/03/2026 09:30;{_LIGHTING};Clôturée;Rue Haute;Troyes;Centre;PL-7;;"
-        "Martin;0325000000;Devant chez lui",
+        f"A-1;01/03/2026 08:00;01/03/2026 08:30;02/03/2026 09:30;;{_LIGHTING};Clôturée;Rue Haute;Troyes;;PL-7;;Martin;0325000000;",
         f"A-2;01/03/2026 08:05;;;01/03/2026 08:05;{_LIGHTING};Nouvelle;Rue Haute;Troyes;Centre;-;A-1;Petit;0325000001;",
         "A-3;29/03/2026 02:30;;;;Voirie;Trou;Nouvelle;Rue Basse;Troyes;Sud;;;Roux;0325000002;",
         "",
