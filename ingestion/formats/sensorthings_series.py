@@ -92,8 +92,13 @@ def append(batch: WireBatch, stream: Stream, series: Series, received: int | Non
         for n, result in enumerate(series.results):
             if n not in kept:
                 _refuse(batch, series.positions[n], "record", stream.ref, "not_a_list", result)
-        columns = (series.positions, series.times, series.results, series.qualities, series.ids)
-        series = Series(*([column[n] for n in whole] for column in columns))
+        series = Series(
+            [series.positions[n] for n in whole],
+            [series.times[n] for n in whole],
+            [series.results[n] for n in whole],
+            [series.qualities[n] for n in whole],
+            [series.ids[n] for n in whole],
+        )
         many, dated = None, [_dated(text, received, options) for text in series.times]
     for n, part in enumerate(parts):
         _append(batch, stream, part, series, [r[n] for r in series.results], many, dated, "value")
