@@ -175,7 +175,7 @@ class _Message:
         """Append the observations that were grouped, and return how many records the message held."""
         for stream, series, said, features in self._series.values():
             if series.positions:
-                self._describe(series.positions[0], stream, said, features)
+                self._describe(series.positions[-1], stream, said, features)
                 self._append(stream, series)
         if self._records == 0:
             self._batch.reject(after + 1, "empty", REASONS["empty"])

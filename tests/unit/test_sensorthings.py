@@ -113,7 +113,7 @@ def test_a_data_array_is_as_many_records_as_it_has_rows() -> None:
             ObservationRow(3, "Things(4)", "water_level", MIDNIGHT + 3 * HOUR, pytest.approx(0.7), None, "m", "good", "13"),
         ]
         assert reasons(batch) == [(2, "record", "invalid_data_array")]
-        assert batch.assets == [WELL_ROW]
+        assert batch.assets == [WELL_ROW._replace(position=3)]
     link = {"Datastream@iot.navigationLink": "Datastreams(1)", "components": ["phenomenonTime", "result"]}
     many = [["2010-12-23T11:20:00-0700", n] for n in range(40)]
     count, batch = run({"value": [{**link, "dataArray": many}]}, units={"Datastreams(1)": "Cel"})
@@ -165,9 +165,9 @@ def test_a_datastream_lies_where_all_its_observations_were_made() -> None:
     stream = {k: v for k, v in LEVEL.items() if k != "Thing"}
     page = [observation(n, Datastream=stream, FeatureOfInterest=place(4)) for n in range(2)]
     _, batch = run({"value": page})
-    assert batch.assets == [AssetRow(1, "Datastreams(7)", "Datastream", name="Niveau du puits 4", longitude=4.0, latitude=48.5)]
+    assert batch.assets == [AssetRow(2, "Datastreams(7)", "Datastream", name="Niveau du puits 4", longitude=4.0, latitude=48.5)]
     page.append(observation(3, Datastream=stream, FeatureOfInterest=place(5)))
-    assert run({"value": page})[1].assets == [AssetRow(1, "Datastreams(7)", "Datastream", name="Niveau du puits 4")]
+    assert run({"value": page})[1].assets == [AssetRow(3, "Datastreams(7)", "Datastream", name="Niveau du puits 4")]
 
 
 def test_two_sensors_of_one_property_are_told_apart_by_the_contract() -> None:
