@@ -131,7 +131,8 @@ class StreamInstance:
             try:
                 connection.request(method, path, body, headers or {})
                 answer = connection.getresponse()
-                return Answer(answer.status, json.loads(answer.read()), {k.lower(): v for k, v in answer.getheaders()})
+                body = answer.read()
+                return Answer(answer.status, json.loads(body) if body else None, {k.lower(): v for k, v in answer.getheaders()})
             except OSError as error:
                 return Answer(0, str(error), {})
 

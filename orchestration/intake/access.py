@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from ingestion.feeds.registry import list_feeds
+from ingestion.formats.registry import FORMATS
 from orchestration.services import nats_server
 from orchestration.settings import Settings
 
@@ -20,6 +22,9 @@ from orchestration.settings import Settings
 RATE_PER_S: Final = 500.0
 # A gateway that was cut off for a while sends what it kept at once.
 BURST: Final = 2_000.0
+# What a feed is sent in whose records are mapped, not decoded.
+_JSON: Final = ("application/json",)
+_EVERY: Final = tuple(dict.fromkeys(t for f in FORMATS.values() for t in f.media_types))
 
 
 class Verdict(Enum):
@@ -40,6 +45,7 @@ class Access:
 
     settings: Settings
     tokens: dict[str, str] = field(default_factory=dict, repr=False)
+    formats: dict[str, str] = field(default_factory=dict)
 
     def read(self) -> None:
         """Read feeds and tokens again.
@@ -50,6 +56,16 @@ class Access:
         passwords = self.settings.secrets.streams
         feeds = nats_server.doors(self.settings).feeds
         self.tokens = {feed: passwords[feed].get_secret_value() for feed in feeds if feed in passwords}
+        # A contract that is broken now keeps the format it had, as it keeps its door.
+        entries = list_feeds(self.settings.feeds_path, examples=self.settings.feeds_path / ".none")
+        self.formats |= {entry.name: entry.feed.format.type for entry in entries if entry.feed is not None}
+
+    def media_types(self, feed: str) -> tuple[str, ...]:
+        """Return what a feed's messages are written in; of a feed whose format is not known, those of every format."""
+        format_type = self.formats.get(feed)
+        if format_type is None:
+            return _EVERY
+        return FORMATS[format_type].media_types if format_type in FORMATS else _JSON
 
     def judge(self, feed: str, token: str | None) -> Verdict:
         """Return what the bearer of a token may do with a feed."""

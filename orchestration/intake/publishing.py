@@ -18,7 +18,7 @@ from nats.js.errors import APIError
 
 from ingestion.errors import VigieError
 from ingestion.stream import broker as streams
-from ingestion.stream.names import HTTP_ROOT, INTAKE_STREAM
+from ingestion.stream.names import HTTP_ROOT, INTAKE_STREAM, QUERY_HEADER
 from orchestration.intake.access import Access
 from orchestration.services import nats_server
 from orchestration.settings import Settings
@@ -78,8 +78,15 @@ class Publisher:
         if self._nc is not None:
             await self._nc.close()
 
-    async def publish(self, feed: str, key: str, body: bytes, *, message_id: str | None) -> Receipt:
+    async def publish(self, feed: str, key: str, body: bytes, *, message_id: str | None, query: str = "") -> Receipt:
         """Publish a message and wait until the broker has stored it.
+
+        Args:
+            feed: whose message it is.
+            key: messages of one key stay in order.
+            body: the message.
+            message_id: what tells a message that is sent again.
+            query: what followed the path it was posted to; visible ASCII, it is kept beside the message.
 
         Raises:
             CannotStoreError: it has not; it may have all the same when the answer was lost.
@@ -87,9 +94,11 @@ class Publisher:
         if self._nc is None or not self._nc.is_connected:
             # Not left to the client, which would keep it in memory and send it when the caller has long been told no.
             raise CannotStoreError(self.trouble or "the broker does not answer")
-        headers = {"Nats-Msg-Id": f"{feed}:{message_id}"} if message_id else None
+        headers = {QUERY_HEADER: query} if query else {}
+        if message_id:
+            headers["Nats-Msg-Id"] = f"{feed}:{message_id}"
         try:
-            ack = await self._nc.jetstream().publish(subject(feed, key), body, timeout=PUBLISH_TIMEOUT_S, headers=headers)
+            ack = await self._nc.jetstream().publish(subject(feed, key), body, timeout=PUBLISH_TIMEOUT_S, headers=headers or None)
         except (OSError, NatsError) as error:
             self.trouble = _told(error)
             raise CannotStoreError(self.trouble) from None

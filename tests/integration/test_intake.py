@@ -8,6 +8,7 @@ import http.client
 import ipaddress
 import json
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from contextlib import closing
 from typing import Any
 
 import aiomqtt
+import jsonschema
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -23,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from nats.aio.client import Client
 
 from ingestion.stream import broker as streams
-from ingestion.stream.names import INTAKE_STREAM, PARTITIONS, durable, feed_and_topic
+from ingestion.stream.names import INTAKE_STREAM, PARTITIONS, QUERY_HEADER, durable, feed_and_topic
 from orchestration.intake.access import Rate
 from orchestration.services import nats_log, nats_server
 from orchestration.services.nats_config import MAX_BODY
@@ -265,9 +267,70 @@ def test_what_equipment_sends_in_vain_is_named(instance: StreamInstance) -> None
     assert users == {"lights": 1}, log.read_text()[-1000:]
 
 
-def test_the_description_names_the_answers(instance: StreamInstance) -> None:
+def test_the_description_names_the_answers_and_holds_together(instance: StreamInstance) -> None:
     document = instance.get("/openapi.json").document
-    assert set(document["paths"]) == {"/health", "/ingest/{feed}"}
-    assert {"202", "400", "401", "403", "404", "408", "413", "415", "429", "503"} <= set(
-        document["paths"]["/ingest/{feed}"]["post"]["responses"]
-    )
+    assert {"/health", "/ingest/{feed}", "/talq/{feed}/log-reports"} <= set(document["paths"])
+    schemas = document["components"]["schemas"]
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if path == "/health":
+                continue
+            assert operation["security"] == [{"HTTPBearer": []}], path
+            assert {"400", "401", "403", "404", "408", "413", "415", "429", "503"} <= set(operation["responses"]), path
+            assert "requestBody" in operation or method == "get"
+            assert {p["name"] for p in operation["parameters"] if p["in"] == "path"} == set(re.findall(r"{(\w+)}", path)), path
+            assert all("Retry-After" in operation["responses"][status]["headers"] for status in ("429", "503"))
+    assert document["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
+    for reference in re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)):
+        assert reference in schemas
+    for schema in schemas.values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    for name in ("Stored", "Problem"):
+        example = {member: says["examples"][0] for member, says in schemas[name]["properties"].items()}
+        jsonschema.validate(example, schemas[name])
+    jsonschema.validate(instance.post("lights", b"{}").document, schemas["Stored"])
+    jsonschema.validate(instance.post("lights", b"{}", token="no").document, schemas["Problem"])
+    # An address that is not there says so in the same words.
+    for answer in (instance.get("/nothing"), instance.get("/ingest/lights")):
+        assert answer.status in {404, 405}
+        jsonschema.validate(answer.document, schemas["Problem"])
+
+
+def test_each_format_comes_in_its_own_media_types(instance: StreamInstance) -> None:
+    taken = {
+        "cap": ("application/cap+xml", "text/xml", "application/atom+xml"),
+        "gtfs-rt": ("application/x-protobuf", "application/octet-stream"),
+        "open311": ("application/json", "application/xml; charset=utf-8"),
+        "lorawan": ("application/json",),
+    }
+    for format_type in taken:
+        instance.write_contract(format_type, [])
+        path = instance.settings.feeds_path / f"{format_type}.yaml"
+        contract = "report" if format_type == "open311" else "observation"
+        written = path.read_text().replace("type: ngsi", f"type: {format_type}").replace("contract: observation", f"contract: {contract}")
+        # A citizen's words are kept for a time that is stated.
+        path.write_text(written + ("retention: P365D\n" if format_type == "open311" else ""), encoding="utf-8")
+    instance.until(lambda: set(taken) <= instance.passwords.keys(), "they are let in")
+    for format_type, media_types in taken.items():
+        instance.until(lambda f=format_type: instance.post(f, b"x", Content_Type=taken[f][0]).status == 202, "it is known")  # type: ignore[misc] # bound at once
+        for media_type in media_types:
+            assert instance.post(format_type, b"x", Content_Type=media_type).status == 202, (format_type, media_type)
+        refused = instance.post(format_type, b"x", Content_Type="text/csv")
+        assert refused.status == 415
+        assert media_types[0] in refused.document["remedy"]
+    assert instance.post("cap", b"{}", Content_Type="application/json").status == 415
+
+
+def test_the_query_of_an_address_is_kept_within_bounds(instance: StreamInstance) -> None:
+    token = {"Authorization": f"Bearer {instance.passwords['lights']}", "Content-Type": "application/json"}
+    assert instance.request("POST", "/ingest/lights?event=up&x=%C3%A9", b"{}", token).status == 202
+    assert instance.request("POST", "/ingest/lights", b"{}", token).status == 202
+    assert instance.request("POST", f"/ingest/lights?{'q' * 1001}", b"{}", token).status == 400
+
+    async def queries() -> list[str | None]:
+        nc = await streams.connect(instance.broker, reconnects=False)
+        found = [await nc.jetstream().get_msg(INTAKE_STREAM, seq) for seq in (1, 2)]
+        await nc.close()
+        return [(m.headers or {}).get(QUERY_HEADER) for m in found]
+
+    assert asyncio.run(queries()) == ["event=up&x=%C3%A9", None]
