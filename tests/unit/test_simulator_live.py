@@ -24,6 +24,7 @@ import nats
 import pytest
 
 from ingestion.errors import VigieError, WrongUse
+from ingestion.simulator import inventory
 from ingestion.simulator.clock import seconds
 from ingestion.simulator.live import Endpoints, Reached, record, resume, speak
 from ingestion.simulator.wire import Wire
@@ -32,7 +33,7 @@ from ingestion.simulator.world import World
 _SERVER = Path(sys.executable).with_name("nats-server")
 _START = dt.datetime(2026, 3, 2, 7, tzinfo=dt.UTC)
 _END = _START + dt.timedelta(hours=3)
-_FEEDS = ("sim-eclairage", "sim-compteurs", "sim-signalements", "sim-appels", "sim-interventions")
+_FEEDS = [f for f in inventory.FEEDS if f not in inventory.INVENTORIES]
 _PASSWORDS = {feed: f"secret-of-{feed}" for feed in _FEEDS}
 _WAIT_S = 30
 
@@ -111,7 +112,7 @@ def _intake(answers: list[int]) -> Iterator[tuple[str, Counter[bytes], list[str]
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            feed = self.path.rsplit("/", 1)[1]
+            feed = self.path.split("/")[2]  # /ingest/FEED, /talq/FEED/log-reports?…
             paths.append(self.path)
             status = answers.pop(0) if answers else 202
             if self.headers["Authorization"] != f"Bearer {_PASSWORDS[feed]}":
@@ -144,7 +145,7 @@ async def _interest(broker: _Broker) -> None:
     async with aiomqtt.Client(
         "127.0.0.1", broker.mqtt_port, username=user, password=_PASSWORDS[user], identifier="reader", clean_session=False
     ) as client:
-        await client.subscribe("sim/#", qos=1)
+        await client.subscribe("#", qos=1)
 
 
 def _expected(world: World, start: dt.datetime, end: dt.datetime) -> tuple[Counter[bytes], Counter[bytes]]:
@@ -174,7 +175,7 @@ def test_everything_due_is_sent_and_acknowledged(broker: _Broker) -> None:
     assert reached.messages == sum(mqtt.values()) + sum(http.values())
     assert held == mqtt
     assert stored == http
-    assert set(paths) <= {f"/ingest/{f}" for f in _FEEDS[2:]}
+    assert {p.partition("?")[0] for p in paths} <= {*(f"/ingest/{f}" for f in _FEEDS), "/talq/sim-telegestion/log-reports"}
     assert [t.sent_until for t in told] == sorted(t.sent_until for t in told)
     assert any(t.waiting_for is not None and "503" in t.waiting_for for t in told)
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion.simulator import behaviour as b
-from ingestion.simulator import truth
+from ingestion.simulator import town, truth
 from ingestion.simulator.clock import DAY, HOUR, seconds
 from ingestion.simulator.lights import Speakers
 from ingestion.simulator.meters import Meters
@@ -35,7 +35,8 @@ def world() -> World:
 
 @pytest.fixture(scope="module")
 def messages(world: World) -> list[Message]:
-    return list(Wire(world).messages(_START, _START + _DAYS * DAY))
+    """What lights, meters and papers say; other systems: `test_simulator_systems`."""
+    return [m for m in Wire(world).messages(_START, _START + _DAYS * DAY) if m.feed not in town.SYSTEMS]
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +225,7 @@ def test_records_say_at_each_change_what_is_known_by_then(world: World, messages
 def test_reports_of_lighting_are_those_of_the_truth(world: World, messages: list[Message]) -> None:
     told = set()
     for m in messages:
-        record = json.loads(m.payload) if m.topic is None else {}
+        record = json.loads(m.payload)
         if m.feed == "sim-signalements" and record["extended_attributes"]["group"] == "Éclairage public":
             told.add((record["service_request_id"], _seconds(record["requested_datetime"])))
         elif m.feed == "sim-appels" and record["categorie"] == "Éclairage public":
