@@ -231,13 +231,13 @@ def channel_of(written: str | None) -> str | None:
 
 
 def split_address(address: str) -> tuple[str, str | None]:
-    """Return street and commune, told apart where an address ends as French ones do (postcode, commune); else all of it is the street.
+    """Return street and commune of an address (no spaces around it), told apart where it ends as French ones do: postcode and commune.
 
     >>> split_address("3 rue Basse, 51000 Châlons-en-Champagne"), split_address("8TH AVE and JUDAH ST")
     (('3 rue Basse', 'Châlons-en-Champagne'), ('8TH AVE and JUDAH ST', None))
     """
-    street, comma, place = address.rpartition(",")
-    code, _, commune = place.strip().partition(" ")
-    if comma and commune and len(code) == _POSTCODE_LENGTH and code.isdecimal() and street.strip():
-        return street.strip(), commune.strip()
+    comma = address.rfind(",")
+    place = address[comma + 1 :].lstrip()
+    if comma > 0 and place[_POSTCODE_LENGTH : _POSTCODE_LENGTH + 1] == " " and place[:_POSTCODE_LENGTH].isdecimal():
+        return address[:comma].rstrip(), place[_POSTCODE_LENGTH:].lstrip()
     return address, None

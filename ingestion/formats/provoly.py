@@ -1,7 +1,7 @@
 """Provoly: work orders (`POST /services`) to interventions, equipment (`/equipments`) to assets.
 
 Here: what a message is (a list, one record, a page), and which kind each record is of. Not here: JSON (`wire_json`), what a record
-says (`provoly_record`).
+says (`provoly_record`), the quick way of well-formed lists (`provoly_quick`).
 
 `decode` follows `ingestion.formats.wire.Decoder`.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ingestion.formats.provoly_quick import decode_quickly
 from ingestion.formats.provoly_record import REASONS, read_equipment, read_order
 from ingestion.formats.wire import WireBatch, WireOptions
 from ingestion.formats.wire_json import QUOTED_BYTES, Unreadable, read_json, reject_unreadable, without
@@ -43,6 +44,9 @@ def decode(
     >>> batch.interventions[0].intervention_ref, batch.interventions[0].asset_ref, batch.interventions[0].kind
     ('DI00000007', 'C-306', 'curative')
     """
+    quick = decode_quickly(payload, batch, after, options)
+    if quick:
+        return quick
     try:
         records = _records(read_json(payload, options))
     except Unreadable as error:

@@ -316,6 +316,11 @@ def test_a_name_twice_in_a_long_list_is_refused(colon: bytes) -> None:
     assert _refused(payload).reason == "duplicate_key"
 
 
+def test_a_colon_that_is_written_as_an_escape_hides_no_name() -> None:
+    payload = dump(MANY).replace(b'"status_notes": "R', b'"token": "a", "token": "a\\u003a", "status_notes": "R', 1)
+    assert _refused(payload).reason == "duplicate_key"
+
+
 def test_a_long_list_with_one_bad_request_loses_only_that() -> None:
     records, batch = _read([*MANY, REQUEST | {"requested_datetime": "?"}])
     assert (records, len(batch.reports), batch.tables) == (251, 250, [])

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ingestion.formats import provoly_quick
 from ingestion.formats.provoly import decode
 from ingestion.formats.registry import FORMATS
 from ingestion.formats.wire import AssetRow, InterventionRow, RejectRow, WireBatch, WireOptions
@@ -159,6 +162,55 @@ def test_who_asked_is_neither_in_rows_nor_in_rejects() -> None:
         _, batch = _read(message)
         assert batch.rejects
         assert "SECRET" not in repr((batch.interventions, batch.rejects))
+
+
+def test_a_long_list_is_read_by_column() -> None:
+    records, batch = _read(MANY)
+    assert (records, batch.interventions, batch.rejects) == (250, [], [])
+    assert [_EXPECTED._replace(position=n + 1, intervention_ref=f"DI{n:08d}") for n in range(250)] == _rows(batch)
+
+
+def _rows(batch: WireBatch) -> list[InterventionRow]:
+    listed = [InterventionRow(row.pop("_position"), **row) for _, table in batch.tables for row in table.to_pylist()]
+    return [*batch.interventions, *listed]
+
+
+_INSTANTS = st.sampled_from(
+    ["2026-03-01T08:00:00Z", "2026-03-02T08:00:00.123456Z", "2026-03-02T09:00:00+01:00", "2026-03-02T08:00:00", "2026-03-02", "?", "", None]
+)
+_TEXTS = st.sampled_from(["a", " b ", "", None, 'x":y', "Été"])
+_ORDERS = st.fixed_dictionaries(
+    {"id": st.one_of(st.integers(0, 9), st.sampled_from(["DI1", "", " z"])), "creationDate": _INSTANTS},
+    optional={
+        "equipment": st.one_of(_TEXTS, st.just({"code": "C-1"})),
+        "lastModificationDate": _INSTANTS,
+        "startDate": _INSTANTS,
+        "endDate": _INSTANTS,
+        "closeDate": _INSTANTS,
+        "status": st.sampled_from(["ASKED", "IN_PROGRESS", "DONE", "CANCELLED", "Done", None]),
+        "category": st.sampled_from(["PREV", "CURA", "AMEL", None]),
+        "description": _TEXTS,
+        "domain": st.sampled_from(["EP", None]),
+        "type": _TEXTS,
+    },
+)
+
+
+@settings(deadline=None)
+@given(orders=st.lists(_ORDERS, min_size=1, max_size=3))
+def test_both_ways_give_the_same_rows(orders: list[dict[str, Any]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provoly_quick, "_FEWEST", 1)
+        _, quick = _read(orders)
+        patch.setattr(provoly_quick, "_FEWEST", 10**9)
+        _, slow = _read(orders)
+    assert slow.tables == []
+    assert _rows(quick) == _rows(slow)
+    assert quick.rejects == slow.rejects
+
+
+def test_a_name_twice_in_a_long_list_is_refused() -> None:
+    assert _refused(dump(MANY).replace(b'"domain": "EP"', b'"domain": "EP", "domain": "EP"', 1)).reason == "duplicate_key"
 
 
 def test_orders_of_a_long_list_keep_their_positions() -> None:
