@@ -15,18 +15,20 @@
 -- It reads the raw table itself, up to the landing that the staging view shows: depends_on: {{ ref('stg_observation') }}
 
 -- The day before too: what was told late in it holds into the day.
-with landed as (
-    {{ touched_rows(
-        source('raw', 'observation'), 'observed_at', before=1,
-        where=landed_by_staging('observation') ~ " and property in ('free_places', 'capacity', 'status', 'opening_state')"
-    ) }}
+with landed as not materialized (
+    {{ touched_rows(source('raw', 'observation'), 'observed_at', where=landed_by_staging('observation'), before=1) }}
 ),
 
 latest as (
     select landed.*
     from landed
-    -- A lamp has a status too: only of what counts places.
-    where landed.feed in (select told.feed from landed as told where told.property = 'free_places')
+    where
+        landed.property in ('free_places', 'capacity', 'status', 'opening_state')
+        -- A lamp has a status too: only of what counts places.
+        and landed.feed in (
+            select told.feed from landed as told
+            where told.property = 'free_places'
+        )
     qualify {{ latest_revision('feed, asset_ref, property, observed_at') }}
 ),
 

@@ -31,9 +31,9 @@ select
     round(day.known_minutes, 2) as known_minutes,
     round(day.closed_minutes, 2) as closed_minutes,
     -- The whole day but what is known: the days on which it began and ceased to tell, too.
-    round(
-        greatest(0, {{ seconds_between('calendar.starts_at', 'calendar.ends_at') }} / 60 - day.known_minutes - day.closed_minutes), 2
-    ) as unknown_minutes,
+    round(greatest(
+        0, {{ seconds_between('calendar.starts_at', 'calendar.ends_at') }} / 60 - day.known_minutes - day.closed_minutes
+    ), 2) as unknown_minutes,
     round(day.free_places_mean, 2) as free_places_mean,
     round(day.occupancy_pct, 2) as occupancy_pct,
     round(day.peak_occupancy_pct, 2) as peak_occupancy_pct,
