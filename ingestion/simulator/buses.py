@@ -139,7 +139,8 @@ class Buses:
     def inventory(self) -> list[dict[str, object]]:
         """Return the buses, as rows of contract `asset`."""
         return [
-            e.row(f"vehicle:{self.code(e.number)}", "bus", name=f"Bus {e.number + 1}", street=None) for e in equipment(self._world, "buses")
+            e.row(f"vehicle:{self.code(e.number)}", "vehicle", name=f"Bus {e.number + 1}", street=None)
+            for e in equipment(self._world, "buses")
         ]
 
     def messages(self, start: int, end: int) -> Iterator[Message]:

@@ -145,7 +145,7 @@ class Living:
             longitude=round(commune.longitude + reach * (2 * float(u[2]) - 1), 6),
             latitude=round(commune.latitude + 0.7 * reach * (2 * float(u[3]) - 1), 6),
             authority=world.preset.authority,
-            channel="application" if u[8] < 0.8 else "web",  # noqa: PLR2004 - four in five use the telephone in their hand
+            channel="application" if u[8] < 0.8 else "website",  # noqa: PLR2004 - four in five use the telephone in their hand
             opened=opened,
             looked_at=looked_at,
             closed=add_open(looked_at, min(lognormal(float(chance.random()), *_DONE[:2]), _DONE[2])),

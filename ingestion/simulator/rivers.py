@@ -184,7 +184,7 @@ class Rivers:
             )
 
     def _rows(self, told: Told) -> Iterator[dict[str, object]]:
-        quality = "good" if told.is_revised else "uncertain"
+        quality = "Corrigée, Bonne" if told.is_revised else "Brute, Non qualifiée"
         for name, value, unit in (("water_level", told.level_mm / 1_000, "m"), ("discharge", told.discharge_l_s / 1_000, "m3/s")):
             yield {
                 "asset_ref": self.gauges[told.gauge].code,

@@ -117,7 +117,7 @@ class Vigicrues:
     def tables(self, start: int, end: int) -> Iterator[pa.Table]:
         """Yield the rows of what is answered at each instant of [start, end) at which the contract asks, once each."""
         rows: list[dict[str, object]] = []
-        told = self.published(start - ASKED_EVERY)
+        told = self.published((start - 1) // ASKED_EVERY * ASKED_EVERY)  # at the question before
         for at in range(-(-start // ASKED_EVERY) * ASKED_EVERY, end, ASKED_EVERY):
             if self.published(at) != told:
                 told = self.published(at)
@@ -132,6 +132,7 @@ class Vigicrues:
             "observed_at": at,
             "value": float(level),
             "value_text": COLOURS[level - 1],
+            "unit": "1",
         }
 
     def scenes(self, start: int, end: int) -> Iterator[Scene]:

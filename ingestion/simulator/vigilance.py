@@ -14,8 +14,8 @@ from xml.sax.saxutils import escape
 import pyarrow as pa
 
 from ingestion.simulator.asked import rows_table
-from ingestion.simulator.clock import HOUR, MINUTE, instant, local_text
-from ingestion.simulator.scenarios import Scenario
+from ingestion.simulator.chance import uniform
+from ingestion.simulator.clock import DAY, HOUR, MINUTE, instant, local_text
 from ingestion.simulator.systems import Message, Scene
 from ingestion.simulator.world import World
 
@@ -29,7 +29,7 @@ _REACH: Final = 0.4
 
 
 class Step(NamedTuple):
-    """One alert of a danger: so many seconds after the scenario's start, what kind, the colour of the vigilance."""
+    """One alert of a danger: so many seconds after the episode's start, what kind, the colour of the vigilance."""
 
     after: int
     kind: str
@@ -38,12 +38,12 @@ class Step(NamedTuple):
 
 
 class Danger(NamedTuple):
-    """What a scenario is warned of.
+    """What a danger is warned of.
 
     Attributes:
         event: its name.
         property: what it is in the lake.
-        onset: when it sets in, seconds after the scenario's start.
+        onset: when it sets in, seconds after the episode's start.
         until: when it ends, likewise.
         instruction: what people should do.
         steps: its alerts.
@@ -57,9 +57,17 @@ class Danger(NamedTuple):
     steps: tuple[Step, ...]
 
 
-# Severities as MeteoAlarm gives them to the colours: yellow is Moderate, orange Severe, red Extreme.
 _OVER: Final = ("Cancel", "Minor", "vert")
-DANGERS: Final = {
+
+
+def _yellow(event: str, property_name: str, instruction: str) -> Danger:
+    """Return a vigilance of everyday: yellow, foreseen six hours ahead, over after nine."""
+    steps = (Step(0, "Alert", "Moderate", "jaune"), Step(15 * HOUR, *_OVER))
+    return Danger(event, property_name, 6 * HOUR, 15 * HOUR, instruction, steps)
+
+
+# Severities as MeteoAlarm gives them to the colours: yellow is Moderate, orange Severe, red Extreme.
+DANGERS: Final[dict[str, Danger]] = {
     "storm": Danger(
         "Vent violent",
         "warning.vent_violent",
@@ -84,8 +92,18 @@ DANGERS: Final = {
         "Buvez de l'eau ; prenez des nouvelles de vos proches âgés ou isolés.",
         (Step(HOUR, "Alert", "Moderate", "jaune"), Step(24 * HOUR, "Update", "Severe", "orange"), Step(120 * HOUR, *_OVER)),
     ),
+    "thunderstorms": _yellow("Orages", "warning.orages", "Ne vous abritez pas sous les arbres."),
+    "ice": _yellow("Neige-verglas", "warning.neige_verglas", "Soyez prudents sur la route."),
+    "rain": _yellow("Pluie-inondation", "warning.pluie_inondation", "Ne traversez pas un passage inondé."),
 }
 
+
+# About three yellow vigilances a month and department, of the season's kind.
+_BLOCK: Final = 4 * DAY
+_EVERYDAY: Final = 0.4
+_LONGEST: Final = 15 * HOUR
+_SUMMER: Final = frozenset({5, 6, 7, 8, 9})
+_WINTER: Final = frozenset({12, 1, 2})
 # What the levels are as numbers, and the elements that are kept as texts beside them, in the order they are written down.
 _LEVELS: Final = {"Minor": 1.0, "Moderate": 2.0, "Severe": 3.0, "Extreme": 4.0}
 _KEPT: Final = {
@@ -103,17 +121,25 @@ _KEPT: Final = {
 }
 
 
-class Warned(NamedTuple):
-    """One alert: of which scenario, the number of its step, when it is sent (seconds since 1970)."""
+class Episode(NamedTuple):
+    """A danger that is warned of: its name (of `DANGERS`), when its course starts (seconds since 1970), its scenario if it has one."""
 
-    scenario: Scenario
+    name: str
+    start: int
+    scenario: str | None = None
+
+
+class Warned(NamedTuple):
+    """One alert: of which episode, the number of its step, when it is sent (seconds since 1970)."""
+
+    episode: Episode
     number: int
     sent_at: int
 
     @property
     def danger(self) -> Danger:
         """What is warned of."""
-        return DANGERS[self.scenario.name]
+        return DANGERS[self.episode.name]
 
     @property
     def step(self) -> Step:
@@ -123,7 +149,7 @@ class Warned(NamedTuple):
     @property
     def identifier(self) -> str:
         """What it is called by updates of it."""
-        return f"SIM.{self.scenario.name}.{instant(self.scenario.start):%Y%m%dT%H%M%SZ}.{self.number + 1}"
+        return f"SIM.{self.episode.name}.{instant(self.episode.start):%Y%m%dT%H%M%SZ}.{self.number + 1}"
 
 
 class Warnings:
@@ -144,14 +170,22 @@ class Warnings:
         """Return nothing: alerts describe their areas themselves."""
         return []
 
+    def episodes(self, start: int, end: int) -> Iterator[Episode]:
+        """Yield the dangers whose alerts are sent within [start, end)."""
+        for scenario in self._world.scenarios.all:
+            if scenario.name in DANGERS and scenario.start < end and scenario.start + DANGERS[scenario.name].until >= start:
+                yield Episode(scenario.name, scenario.start, scenario.name)
+        for block in range((start - _LONGEST) // _BLOCK - 1, end // _BLOCK + 1):
+            drawn = uniform(self._world.seed, "vigilance", block)
+            if drawn < _EVERYDAY:
+                at = block * _BLOCK + int(drawn / _EVERYDAY * (_BLOCK - DAY)) // MINUTE * MINUTE
+                month = instant(at).month
+                if at < end and at + _LONGEST >= start:
+                    yield Episode("thunderstorms" if month in _SUMMER else "ice" if month in _WINTER else "rain", at)
+
     def warned(self, start: int, end: int) -> list[Warned]:
         """Return the alerts sent in [start, end), in order."""
-        found = [
-            Warned(s, n, s.start + step.after)
-            for s in self._world.scenarios.all
-            if s.name in DANGERS and s.start < end
-            for n, step in enumerate(DANGERS[s.name].steps)
-        ]
+        found = [Warned(e, n, e.start + step.after) for e in self.episodes(start, end) for n, step in enumerate(DANGERS[e.name].steps)]
         return sorted((w for w in found if start <= w.sent_at < end), key=lambda w: (w.sent_at, w.identifier))
 
     def messages(self, start: int, end: int) -> Iterator[Message]:
@@ -191,13 +225,13 @@ class Warnings:
 
     def _earlier(self, warned: Warned) -> list[Warned]:
         """Return the alerts that one replaces."""
-        start = warned.scenario.start
-        return [Warned(warned.scenario, n, start + step.after) for n, step in enumerate(warned.danger.steps[: warned.number])]
+        start = warned.episode.start
+        return [Warned(warned.episode, n, start + step.after) for n, step in enumerate(warned.danger.steps[: warned.number])]
 
     def _texts(self, warned: Warned) -> dict[str, str]:
         """Return the elements of the alert's info, in the order of the norm's schema."""
         danger, step, sent = warned.danger, warned.step, warned.sent_at
-        onset, ends = warned.scenario.start + danger.onset, warned.scenario.start + danger.until
+        onset, ends = warned.episode.start + danger.onset, warned.episode.start + danger.until
         is_over = step.kind == "Cancel"
         return {
             "category": "Met",
@@ -230,7 +264,7 @@ class Warnings:
             yield {**state, "asset_ref": f"alert:{earlier.identifier}", "value": 0.0}
         texts = self._texts(warned)
         # An end is dated when it is told, and an update changes nothing before it is.
-        at = sent if is_over else max(warned.scenario.start + danger.onset, sent)
+        at = sent if is_over else max(warned.episode.start + danger.onset, sent)
         about = {"asset_ref": f"NUTS3:{self.area[0]}", "observed_at": at, **said}
         level = 0.0 if is_over else _LEVELS[step.severity]
         yield {**about, "property": danger.property, "value": level, "value_text": step.severity, "unit": "1"}
@@ -239,10 +273,8 @@ class Warnings:
 
     def scenes(self, start: int, end: int) -> Iterator[Scene]:
         """Yield the dangers warned of: from the first alert to the cancel."""
-        code, _ = self.area
-        for s in self._world.scenarios.active(start, end):
-            if s.name in DANGERS:
-                danger = DANGERS[s.name]
-                first, last = s.start + danger.steps[0].after, s.start + danger.steps[-1].after
-                if first < end and last > start:
-                    yield Scene(FEED, f"NUTS3:{code}", "warned", first, last, first, last, s.name)
+        for e in self.episodes(start, end):
+            steps = DANGERS[e.name].steps
+            first, last = e.start + steps[0].after, e.start + steps[-1].after
+            if first < end and last > start:
+                yield Scene(FEED, f"NUTS3:{self.area[0]}", "warned", first, last, first, last, e.scenario)

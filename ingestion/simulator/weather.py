@@ -38,6 +38,7 @@ _LAWS: Final = (Law(LOST, "mast", 3.0, (8 * HOUR, 0.8, HOUR, 2 * DAY), in_storm=
 KEPT: Final = 30 * DAY
 _PAGE: Final = 100
 _PAGE_MOST: Final = 1_000
+_TYPE: Final = "weather_station"
 _PATH: Final = "v1.1/Observations"
 _PER_COMMUNES: Final = 6  # one station for so many communes
 # A tipping bucket counts fifths of a millimetre; thermometers and anemometers are read to a tenth.
@@ -47,19 +48,22 @@ _MEASUREMENT: Final = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a datastream observes: its name in the lake, its unit (UCUM, and as people read it), its definition, its title."""
+    """What a datastream observes: its name, its unit (UCUM, and as people read it), its definition, its title, what it is in the lake."""
 
     name: str
     unit: str
     unit_name: str
     definition: str
     title: str
+    factor: float
+    lake_unit: str
 
 
+_NAMES: Final = "https://vocab.nerc.ac.uk/standard_name/"
 QUANTITIES: Final = (
-    Quantity("air_temperature", "Cel", "degré Celsius", "https://vocab.nerc.ac.uk/standard_name/air_temperature/", "Température de l'air"),
-    Quantity("precipitation", "mm", "millimètre", "https://vocab.nerc.ac.uk/standard_name/rainfall_amount/", "Pluie d'un quart d'heure"),
-    Quantity("wind_speed", "m/s", "mètre par seconde", "https://vocab.nerc.ac.uk/standard_name/wind_speed/", "Vent moyen à 10 m"),
+    Quantity("air_temperature", "Cel", "degré Celsius", f"{_NAMES}air_temperature/", "Température de l'air", 1.0, "Cel"),
+    Quantity("precipitation", "mm", "millimètre", f"{_NAMES}rainfall_amount/", "Pluie d'un quart d'heure", 0.001, "m"),
+    Quantity("wind_speed", "m/s", "mètre par seconde", f"{_NAMES}wind_speed/", "Vent moyen à 10 m", 1.0, "m/s"),
 )
 
 
@@ -72,6 +76,11 @@ class Station:
     commune: str
     longitude: float
     latitude: float
+
+    @property
+    def ref(self) -> str:
+        """What the service calls it."""
+        return f"Things('{self.code}')"
 
 
 class Told(NamedTuple):
@@ -107,7 +116,7 @@ class Weather:
     def inventory(self) -> list[dict[str, object]]:
         """Return the stations, as rows of contract `asset`."""
         return [
-            {"asset_ref": s.code, "asset_type": "weather_station", "name": s.name, "commune": s.commune, "longitude": s.longitude,
+            {"asset_ref": s.ref, "asset_type": _TYPE, "name": s.name, "commune": s.commune, "longitude": s.longitude,
              "latitude": s.latitude, "status": "En service", "is_remote": True}
             for s in self.stations
         ]  # fmt: skip
@@ -151,18 +160,19 @@ class Weather:
     def _row(self, told: Told) -> dict[str, object]:
         quantity = QUANTITIES[told.quantity]
         return {
-            "asset_ref": self.stations[told.station].code,
+            "asset_ref": self.stations[told.station].ref,
             "property": quantity.name,
             "observed_at": told.made_at,
-            "value": told.result,
-            "unit": quantity.unit,
+            "value": told.result * quantity.factor,
+            "unit": quantity.lake_unit,
+            "message_id": str(self._number(told)),
         }
 
     def scenes(self, start: int, end: int) -> Iterator[Scene]:
         """Yield the silences of stations."""
         for troubles in silent(self._world, FEED, len(self.stations), _LAWS, start, end).values():
             for t in troubles:
-                yield Scene(FEED, self.stations[t.asset].code, t.kind, t.started, t.ended, None, None, t.scenario)
+                yield Scene(FEED, self.stations[t.asset].ref, t.kind, t.started, t.ended, None, None, t.scenario)
 
     # --- asked
 
@@ -193,8 +203,12 @@ class Weather:
             document["@iot.nextLink"] = f"{question.url}?{kept}{'&' if kept else ''}$skiptoken={to_cursor(first + size, now)}"
         return Answer(to_json(document))
 
+    def _number(self, told: Told) -> int:
+        """Return the service's own number of an observation."""
+        return (told.made_at // STEP * len(self.stations) + told.station) * len(QUANTITIES) + told.quantity
+
     def _observation(self, told: Told, root: str, *, with_streams: bool) -> dict[str, Any]:
-        number = (told.made_at // STEP * len(self.stations) + told.station) * len(QUANTITIES) + told.quantity
+        number = self._number(told)
         stream = told.station * len(QUANTITIES) + told.quantity + 1
         found: dict[str, Any] = {
             "@iot.id": number,
@@ -232,6 +246,7 @@ class Weather:
                 "@iot.id": station.code,
                 "name": station.name,
                 "description": station.name,
+                "properties": {"type": _TYPE},
                 "Locations": [
                     {
                         "@iot.id": told.station + 1,
