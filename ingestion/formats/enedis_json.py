@@ -119,7 +119,7 @@ def _r6x(flow: _Flow, batch: WireBatch, after: int, options: WireOptions) -> int
     code = flow.header.get("codeFlux") if type(flow.header) is dict else None
     if type(code) is str and code.upper() not in _FLOWS:
         raise Unreadable("unknown_flow", f"{code[:20]} holds no energies over intervals: R63 and R65 do")
-    if not flow.mesures or flow.mesures is _UNSET:
+    if not flow.mesures:
         raise Unreadable("empty", "no element in `mesures`")
     pending = _Pending(batch, options, after)
     for raw in flow.mesures:

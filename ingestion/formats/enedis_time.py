@@ -163,7 +163,7 @@ def local_midnight(day: Any, zone: str) -> int | None:
 
 def _placed(naive: pl.Series, curve: pl.Series, zone: str) -> tuple[pl.Series, pl.Series]:
     """Return local times in UTC, and why some have no place there."""
-    earliest, latest = (_zoned(naive, zone, side) for side in ("earliest", "latest"))
+    earliest, latest = _zoned(naive, zone, "earliest"), _zoned(naive, zone, "latest")
     skipped = naive.is_not_null() & earliest.is_null()
     repeated = (earliest != latest).fill_null(value=False)
     problem = pl.select(pl.when(skipped).then(pl.lit("skipped_local_time"))).to_series()

@@ -126,7 +126,7 @@ def _observation(said: dict[str, Any], position: int, batch: WireBatch) -> str |
     if moment is None:
         return "not_an_instant" if at else "no_instant"
     value = _number(said.get("resultat_obs"))
-    if type(value) is str:
+    if isinstance(value, str):
         return value
     status = _first(said, "libelle_statut", "code_statut", "statut_serie")
     qualification = _first(said, "libelle_qualification_obs", "code_qualification_obs")

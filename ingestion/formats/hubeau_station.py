@@ -29,12 +29,9 @@ def read_station(said: dict[str, Any], position: int, batch: WireBatch) -> str |
         return "unknown_record"
     if reference is None:
         return "no_station"
-    texts = {
-        "name": _text(said, f"libelle_{suffix}"),
-        "commune": _text(said, "libelle_commune", f"libelle_commune_{suffix}"),
-        "model": _text(said, f"type_{suffix}"),
-    }
-    if any(text is not None and is_too_long(text) for text in (reference, parent, *texts.values())):
+    name, model = _text(said, f"libelle_{suffix}"), _text(said, f"type_{suffix}")
+    commune = _text(said, "libelle_commune", f"libelle_commune_{suffix}")
+    if any(text is not None and is_too_long(text) for text in (reference, parent, name, model, commune)):
         return "text_too_long"
     longitude, latitude = _position(said, suffix, position, batch)
     batch.assets.append(
@@ -43,12 +40,14 @@ def read_station(said: dict[str, Any], position: int, batch: WireBatch) -> str |
             reference,
             kind,
             parent_ref=parent,
+            name=name,
+            commune=commune,
+            model=model,
             longitude=longitude,
             latitude=latitude,
             installed_on=_day(said, f"date_ouverture_{suffix}", position, batch),
             status=_IN_SERVICE.get(said["en_service"]) if type(said.get("en_service")) is bool else None,
             effective_at=_moment(said.get(f"date_maj_{suffix}")),
-            **texts,
         )
     )
     return None
