@@ -60,7 +60,8 @@ def written(moment: dt.datetime, window: Window) -> str:
 
 
 def _start(window: Window, cursor: Cursor | None) -> dt.datetime:
-    if cursor and KEY in cursor:
-        return dt.datetime.fromisoformat(cursor[KEY]) - window.lag
+    """Return where reading goes on: never before where it is declared to begin."""
     initial = dt.datetime.fromisoformat(window.initial)
-    return initial if initial.tzinfo else initial.replace(tzinfo=ZoneInfo(window.time_zone))
+    if initial.tzinfo is None:
+        initial = initial.replace(tzinfo=ZoneInfo(window.time_zone))
+    return max(initial, dt.datetime.fromisoformat(cursor[KEY]) - window.lag) if cursor and KEY in cursor else initial

@@ -69,7 +69,7 @@ class Window(Model):
     end_param: str | None = None
     """The request parameter that receives its end; absent, one request asks for all since the start."""
     initial: str
-    """Where reading starts the first time: a date or an instant (ISO 8601)."""
+    """Where reading starts the first time, and before which nothing is ever asked for: a date or an instant (ISO 8601)."""
     span: Duration | None = None
     """The longest window the server takes (Open311: `P90D`); longer ones are split, and each is landed on its own."""
     lag: Duration = dt.timedelta(0)

@@ -22,7 +22,7 @@ _SHORTEST_INSTANT: Final = 17  # "2026-11-22T08:00Z"
 _INSTANT: Final = pa.timestamp("us", "UTC")
 _EARLIEST: Final = micros(EARLIEST)
 _LATEST: Final = micros(LATEST)
-_ESCAPED_COLON: Final = b"\\u003"  # `\\u003a` or `\\u003A`: a colon of a text that the message does not show
+_ESCAPED_COLON: Final = b"\\u003"  # begins the escape of a colon, which a text then holds and the message does not show
 _NO_TEXT: Final = pa.scalar(None, pa.string())
 
 

@@ -147,7 +147,7 @@ def test_windows_follow_each_other_without_hole_or_overlap(hours: int, span: int
     )
     known = {"until": (_NOON + cursor * hour).isoformat()} if cursor is not None else None
     asked = list(windows(window, known, _NOON))
-    first = _NOON - hours * hour if cursor is None else _NOON + (cursor - lag) * hour
+    first = max(_NOON - hours * hour, _NOON + (cursor - lag if cursor is not None else -hours) * hour)
     edges = [int(one.params["a"]) for one in asked] + [int(one.params["b"]) for one in asked[-1:]]
     if first >= _NOON:
         assert asked == []
