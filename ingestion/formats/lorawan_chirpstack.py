@@ -34,8 +34,12 @@ def read_event(
     if kind is None:
         return "unknown_event"
     rows = DeviceRows(ref, position, batch, options)
-    best = event.rx_info or ()
-    if not rows.date((event.time, *(r.gw_time for r in best), *(r.ns_time for r in best)), received_at):
+    if event.time:
+        stated: tuple[str | None, ...] = (event.time,)
+    else:
+        heard = event.rx_info or ()
+        stated = (*(r.gw_time for r in heard), *(r.ns_time for r in heard))
+    if not rows.date(stated, received_at):
         batch.reject(position, *rows.undated)
         return rows.undated[0]
     rows.message_id = event.deduplication_id or (event.context or {}).get("deduplication_id") or event.queue_item_id

@@ -32,6 +32,7 @@ REASONS: Final[dict[str, str]] = {
     "not_a_number": "is a number past a double",
     "too_many_values": "a frame has at most 242 bytes, and no real codec makes that many values of it",
     "text_too_long": "a text of more than 32 KiB, or a name of more than 4,096 characters",
+    "not_a_day": "is no day written as 2026-01-31",
     "no_name": "a value without a name",
     "invalid_geometry": "no WGS84 longitude and latitude",
 }

@@ -8,25 +8,32 @@ One pass, with as few calls as it takes: a town's sensors are ten thousand.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
+from ingestion.contracts.canonical import EARLIEST, LATEST
 from ingestion.contracts.units import UNITS
 from ingestion.formats.lorawan_message import Place
 from ingestion.formats.lorawan_names import ASSET_TAGS, FLATTEN_DEPTH, MAX_VALUES, RADIO, REASONS
 from ingestion.formats.wire import AssetRow, ObservationRow, RejectRow, WireBatch, WireOptions
 from ingestion.formats.wire_json import Unreadable, read_json
-from ingestion.formats.wire_values import in_lake, instant, instant_of, is_too_long, number_of, to_json
+from ingestion.formats.wire_values import in_lake, is_too_long, number_of, to_json
 
 # Added to the count of names where a list or a deep object was not looked into: the count cannot be right, and all is looked at again.
 _UNSEEN: Final = 10**9
 _QUOTED: Final = 120  # characters of a value that a reject's detail repeats; its original has more
 _ORIGINAL: Final = 4_096  # characters of a reject's original: the message itself stands in raw.message or the file
 _EXACT: Final = 2**53  # past it a double does not hold every integer: the digits are kept as text beside it
-_ZONED: Final = re.compile(r"(?:[Zz]|[+-]\d\d:?\d\d)\Z")
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_EARLIEST: Final = int((EARLIEST - _EPOCH).total_seconds()) * 1_000_000
+_LATEST: Final = int((LATEST - _EPOCH).total_seconds()) * 1_000_000
+_DAY_LENGTH: Final = 10  # "2021-01-11"
+_BETWEEN: Final = ("T", "t", " ")
+_DAY: Final = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])")
 _EUI: Final = re.compile(r"[0-9A-F]{16}")
 _SEPARATORS: Final = str.maketrans("", "", "-:. ")
 _OBJECT: Final = msgspec.json.Decoder().decode
@@ -55,7 +62,15 @@ def moment(text: str) -> int | None:
     >>> moment("1970-01-01T00:00:01.000000999Z"), moment("1970-01-01T02:00:00+02:00"), moment("1970-01-01T00:00:00")
     (1000000, 0, None)
     """
-    return instant(text) if _ZONED.search(text) is not None and "/" not in text else None
+    if text[_DAY_LENGTH : _DAY_LENGTH + 1] not in _BETWEEN:
+        return None  # the library takes any character between day and time
+    try:
+        read = dt.datetime.fromisoformat(text)
+        since = read - _EPOCH
+    except (ValueError, TypeError, OverflowError):  # no instant; without zone
+        return None
+    at = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return at if _EARLIEST <= at < _LATEST else None
 
 
 class DeviceRows:
@@ -182,7 +197,7 @@ class DeviceRows:
                 self.refuse("normalized_payload", "not_an_object", measured)
                 continue
             stated = measured.pop("time", None)
-            self.at = at if stated is None else (instant_of(stated) if type(stated) is str and moment(stated) is not None else None)
+            self.at = at if stated is None else moment(stated) if type(stated) is str else None
             if self.at is None:
                 self.refuse("normalized_payload", "not_an_instant", stated)
                 continue
@@ -241,6 +256,8 @@ class DeviceRows:
                 column = key.replace("-", "_")
                 if column in ASSET_TAGS and value.strip() and not is_too_long(value):
                     said[column] = value.strip()
+            if "installed_on" in said and _DAY.fullmatch(said["installed_on"]) is None:
+                self.refuse("installed_on", "not_a_day", said.pop("installed_on"))
         longitude, latitude = place if place is not None else (None, None)
         if "longitude" in said or "latitude" in said:
             stated = number_of(said.pop("longitude", "")), number_of(said.pop("latitude", ""))
@@ -252,27 +269,27 @@ class DeviceRows:
             self.refuse("location", "invalid_geometry", [longitude, latitude])
             longitude = latitude = None
         get = said.get
-        self.batch.assets.append(
-            AssetRow(
-                self.position,
-                self.ref,
-                get("asset_type", "device"),
-                get("parent_ref"),
-                name or None,
-                get("commune"),
-                get("street"),
-                longitude,
-                latitude,
-                None,
-                None,
-                get("installed_on"),
-                get("model", model or None),
-                None,
-                None,
-                get("owner_authority"),
-                get("identity", identity),
-            )
+        values = (
+            self.position,
+            self.ref,
+            get("asset_type", "device"),
+            get("parent_ref"),
+            name or None,
+            get("commune"),
+            get("street"),
+            longitude,
+            latitude,
+            None,
+            None,
+            get("installed_on"),
+            get("model", model or None),
+            None,
+            None,
+            get("owner_authority"),
+            get("identity", identity),
+            None,
         )
+        self.batch.assets.append(_row(AssetRow, values))
 
     def refuse(self, prop: str, reason: str, original: Any, detail: str | None = None) -> None:
         """Set a value aside."""

@@ -235,6 +235,8 @@ def test_tags_and_attributes_called_like_columns_describe_the_asset() -> None:
     batch = run(chirpstack(devAddr="a", deviceInfo={**INFO, "tags": {"longitude": "4,36", "latitude": "48.9"}}))
     assert reasons(batch) == [("value", "invalid_geometry")]
     assert batch.assets[0].longitude is None
+    batch = run(chirpstack(devAddr="a", deviceInfo={**INFO, "tags": {"installed_on": "31/01/2026"}}))
+    assert reasons(batch) == [("value", "not_a_day")]
 
 
 def test_the_arrival_dates_what_states_no_time_and_nothing_replaces_one_that_cannot_be_read() -> None:
@@ -244,7 +246,7 @@ def test_the_arrival_dates_what_states_no_time_and_nothing_replaces_one_that_can
     assert (row.observed_at, row.quality) == (ARRIVAL, "uncertain")
     assert reasons(run(event, received_at=None)) == [("record", "no_instant")]
     assert run({**event, "rxInfo": [{"nsTime": "2026-11-22T05:00:00Z"}]}).observations[0].observed_at == FIVE
-    for time in ("2026-11-22T05:00:00", "demain", "1850-01-01T00:00:00Z"):
+    for time in ("2026-11-22T05:00:00", "demain", "1850-01-01T00:00:00Z", "2026-11-22", "2026-11-22x05:00:00Z"):
         assert reasons(run(chirpstack(object={"t": 1}, time=time))) == [("record", "not_an_instant")]
 
 
