@@ -37,14 +37,12 @@ def failures(
     dark: dict[int, list[int]] = defaultdict(list)
     found: list[Failure] = []
     for scenario in scenarios.all:
-        own = _everyday(scenario, candidates)
-        for cabinet, onset in _struck(scenario, territory, seed):
-            if any(abs(onset - other) < _APART for other in (*own.get(cabinet, ()), *dark[cabinet])):
-                continue
-            dark[cabinet].append(onset)
-            found.append(_failure(scenario, territory, cabinet, onset))
-            if scenario.name == "cabinet-out":
-                break
+        own, left = _everyday(scenario, candidates), _count(scenario, territory)
+        for cabinet, onset in _struck(scenario, territory, seed) if left else ():
+            if left and not any(abs(onset - other) < _APART for other in (*own.get(cabinet, ()), *dark[cabinet])):
+                dark[cabinet].append(onset)
+                found.append(_failure(scenario, territory, cabinet, onset))
+                left -= 1
     return sorted(found, key=lambda x: (x.started, x.key))
 
 
@@ -57,16 +55,19 @@ def _everyday(scenario: Scenario, candidates: Callable[[tuple[int, int]], list[C
     return found
 
 
+def _count(scenario: Scenario, territory: Territory) -> int:
+    """Return how many cabinets a scenario strikes."""
+    return {"cabinet-out": 1, "storm": max(1, round(len(territory.cabinets) * _STORM_SHARE))}.get(scenario.name, 0)
+
+
 def _struck(scenario: Scenario, territory: Territory, seed: int) -> list[tuple[int, int]]:
-    """Return the cabinets that a scenario may strike, in the order of preference, and when."""
+    """Return the cabinets in the order in which a scenario would strike them, and when."""
     if scenario.name == "cabinet-out":
         return [(cabinet, scenario.start) for cabinet in main_cabinets(territory)]
-    if scenario.name != "storm":
-        return []
     count = len(territory.cabinets)
     draws = [uniform(seed, "storm-cabinet", scenario.start, cabinet) for cabinet in range(count)]
-    worst = sorted(range(count), key=lambda cabinet: draws[cabinet])[: max(1, round(count * _STORM_SHARE))]
     began, calm = scenario.phase("rising")[0], scenario.phase("calming")[0]
+    worst = sorted(range(count), key=lambda cabinet: draws[cabinet])
     return [(c, began + int(uniform(seed, "storm-onset", scenario.start, c) * (calm - began))) for c in worst]
 
 

@@ -31,6 +31,7 @@ _NAMES: Final = {
 }
 # A third of cameras and access points hang on lighting masts and take their power from the cabinet, day and night.
 _ON_MASTS: Final = {"cameras": 3, "access_points": 3}
+_MAIN: Final = 3
 # One in four lies where the river comes when it floods.
 _BY_RIVER: Final = 4
 # The river runs some 600 m west of the centre.
@@ -92,14 +93,14 @@ def equipment(world: World, kind: str) -> tuple[Equipment, ...]:
     prefix, title = _NAMES[kind]
     chance = generator(world.seed, "equipment", kind)
     on_masts = _ON_MASTS.get(kind, 0)
-    # The first that hangs on a mast hangs on the main cabinet's: what a large cabinet feeds is felt.
-    main = main_cabinets(t)[0]
+    # The first that hang on masts hang on those of the main cabinets: what a large cabinet feeds is felt.
+    main = main_cabinets(t)[:_MAIN]
     found = []
     for number in range(count):
         light, draws = int(chance.integers(len(t.light_codes))), chance.random(4)
         hangs = on_masts > 0 and number % on_masts == 0
-        if hangs and number == 0:
-            light = t.feeders[t.cabinets[main].feeders[0]].lights[0]
+        if hangs and number // on_masts < len(main):
+            light = t.feeders[t.cabinets[main[number // on_masts]].feeders[0]].lights[0]
         cabinet = t.cabinets[int(t.light_cabinet[light])]
         street = t.feeders[int(t.light_feeder[light])].street
         year = _FIRST_YEAR + int(draws[2] * (_LAST_YEAR - _FIRST_YEAR + 1))

@@ -106,11 +106,10 @@ def test_history_says_what_live_messages_say(world: World, files: HistoryFiles) 
         if message.feed not in town.SYSTEMS:
             live[message.feed].append(_decoded(message))
     assert set(live) == set(files.canonical) - set(town.SYSTEMS)
-    for feed in live:
-        paths = files.canonical[feed]
-        stored = [{k: _plain(v) for k, v in row.items()} for row in _rows(paths)]
+    for feed, told in live.items():
+        stored = [{k: _plain(v) for k, v in row.items()} for row in _rows(files.canonical[feed])]
         # At one instant the order of feeds' own sources is kept; records are sorted the same way in both.
-        assert stored == live[feed], feed
+        assert stored == told, feed
 
 
 def _plain(value: Any) -> Any:
