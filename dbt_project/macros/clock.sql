@@ -35,3 +35,8 @@
 {% macro running_share(suspended_seconds, first, last) -%}
     greatest(0, 1 - coalesce({{ suspended_seconds }} / nullif({{ seconds_between(first, last) }}, 0), 0))
 {%- endmacro %}
+
+{# A local time HH:MM (24:00 for the end of the day) as an interval since the day's beginning. #}
+{% macro minutes_of_day(time) -%}
+    to_minutes(cast(split_part({{ time }}, ':', 1) as bigint) * 60 + cast(split_part({{ time }}, ':', 2) as bigint))
+{%- endmacro %}
