@@ -1,6 +1,6 @@
 """Every benchmark, and bench/RESULTS.md: `python -m bench.run` (or `make bench`), about five minutes and 10 GB of disk.
 
-Here: running and reporting. Not here: measuring (`batch`, `scans`).
+Here: running and reporting. Not here: measuring (`batch`, `scans`, `decode`…).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from bench import batch, scans, stream, year
+from bench import batch, decode, intake, scans, stream, year
 from bench.machine import apart, description
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 RAW: Final = Path(__file__).with_name("results.json")
-BENCHMARKS: Final = ("batch", "scans", "stream", "year")
+BENCHMARKS: Final = ("batch", "scans", "decode", "intake", "stream", "year")
 # An hour of waiting: on request only.
 SLOW: Final = ("schedule",)
 
@@ -42,6 +42,10 @@ def report(found: dict[str, Any]) -> str:
         parts.append(_batch(found["batch"]))
     if "scans" in found:
         parts.append(_scans(found["scans"]))
+    if "decode" in found:
+        parts.append(_decode(found["decode"]))
+    if "intake" in found:
+        parts.append(_intake(found["intake"]))
     if "stream" in found:
         parts.append(_stream(found["stream"]))
     if "year" in found:
@@ -104,6 +108,46 @@ The look-up of one asset's month: lake {look["lake_s"] * 1000:.0f} ms, PostgreSQ
 {look["lake_s"] / look["postgres_s"]:.0f} times over: its index finds the rows where the lake reads a month's files of one column. Pages that show one
 asset's curve read the hourly table (7 times fewer rows); latest values belong in PostgreSQL or in memory.
 """
+
+
+def _decode(d: dict[str, Any]) -> str:
+    rows = "\n".join(
+        f"| {f['format']} | {f['library']} | {f['mean_bytes']:,} | {f['messages_per_s']:,} | {f['rows_per_s']:,} | {f['mb_per_s']} | "
+        f"{f['bare_mb_per_s']} | {f['ratio']} | {_verdict(f['ratio'] >= decode.MIN_RATIO)} |"
+        for f in d["formats"]
+    )
+    return f"""\
+## Decoding
+
+{_machine(d)}
+Messages or files of real size to canonical rows, on one core, against the bare parse of the same bytes by the underlying library; wanted
+is at least {decode.MIN_RATIO} of its rate.
+
+| format | library | mean bytes | messages/s | rows/s | MB/s | bare parse, MB/s | ratio | |
+|---|---|---:|---:|---:|---:|---:|---:|---|
+{rows}
+"""
+
+
+def _intake(i: dict[str, Any]) -> str:
+    rows = "\n".join(f"| {name} | {i[key]['per_s']:,} | {i[key]['p50_ms']} | {i[key]['p99_ms']} |" for name, key in _SENDERS.items())
+    return f"""\
+## The HTTP intake
+
+{_machine(i)}
+{i["connections"]} connections over loopback, each sending messages of {i["bytes"]} bytes one after the other; the broker forces each to the disk
+(`stream_sync = "{i["sync"]}"`). The better of two rounds of {i["messages"]:,}; clients, intake and broker share this machine. Of {i["answered"]:,} answered
+messages {i["in_stream"]:,} stand in the stream, each once: {"yes" if i["each_in_stream"] else "**no**"}.
+
+| | requests/s | median, ms | p99, ms |
+|---|---:|---:|---:|
+{rows}
+
+The intake takes {i["ratio"]} of what the broker itself takes from the same client library.
+"""
+
+
+_SENDERS: Final = {"over HTTP, 202 or no": "http", "to the broker itself, with its acknowledgement": "bare"}
 
 
 def _stream(s: dict[str, Any]) -> str:
