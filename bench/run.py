@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from bench import batch, decode, intake, scans, stream, year
+from bench import batch, decode, scans, stream, year
 from bench.machine import apart, description
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
