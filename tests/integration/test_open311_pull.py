@@ -13,11 +13,15 @@ import pytest
 from ingestion.connectors import FetchFailed, Limits
 from ingestion.connectors.fetching import fetch
 from ingestion.connectors.rest import fetch_rest
+from ingestion.feeds.load import load_feed
 from ingestion.feeds.model import Feed, RestConnector
 from ingestion.lake.session import connect
 from ingestion.lake.writer import Landed, last_cursor
+from orchestration.ingest import ingest
+from orchestration.services.prepare import prepare
+from orchestration.settings import Settings
 from tests.integration.rest_server import Answer, Query, Server, Start
-from tests.lakes import LIMITS, Lakes
+from tests.lakes import HEADER, LIMITS, Lakes
 
 pytest_plugins = ("tests.lakes", "tests.integration.rest_server")
 
@@ -148,6 +152,28 @@ def test_a_desk_that_fails_halfway_is_asked_again_from_what_landed(lakes: Lakes,
     desk.is_down_from = None
     assert [one.stored for one in _pull(lakes, feed, desk, tmp_path / "two")] == [0, 1]  # A is within the lag
     assert [row[0] for row in _state(lakes)] == ["A", "B"]
+
+
+def test_what_a_refused_file_held_is_asked_for_again(instance: Settings, start: Start) -> None:
+    """The product's own loop: the first day is no document, the second is one; nothing may be taken as read up to the second."""
+    days = iter([b"%PDF-1.7 maintenance", b"<request><service_request_id>B</service_request_id></request>"])
+    server = start(lambda *_: (200, {}, next(days, b"")))
+    prepare(instance)
+    instance.feeds_path.mkdir(parents=True, exist_ok=True)
+    path = instance.feeds_path / "desk.yaml"
+    since = (dt.datetime.now(dt.UTC) - dt.timedelta(hours=47)).isoformat(timespec="seconds")
+    window = f"{{start_param: a, end_param: b, span: P1D, initial: '{since}'}}"
+    connector = f"{{type: rest, base_url: {server.url}, path: r.xml, body: as_is, window: {window}}}"
+    path.write_text(
+        HEADER.format(name="desk", contract="report") + f"time_zone: UTC\nconnector: {connector}\nformat: {{type: open311}}\n",
+        encoding="utf-8",
+    )
+    feed = load_feed(path)
+    report = ingest(instance, feed, [])
+    assert (len(report.failures), [one.received for one in report.landed]) == (1, [1])
+    ingest(instance, feed, [])
+    starts = [query["a"] for _, query, _ in server.asked]
+    assert starts[0] == starts[2] != starts[1]  # from the beginning, both times
 
 
 def test_the_choice_of_connector_passes_windows_on(lakes: Lakes, start: Start, tmp_path: Path) -> None:
