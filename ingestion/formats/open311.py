@@ -74,13 +74,20 @@ def _read(record: Any, position: int, batch: WireBatch, options: WireOptions) ->
 
 
 def _without_personal(record: Any, personal: frozenset[str]) -> Any:
-    """Return a record without its personal members, and without the attributes of a list that are called so."""
-    kept = without(record, personal)
-    if type(kept) is dict and personal:
-        for name in ("attributes", "extended_attributes"):
-            if type(kept.get(name)) is list:
-                kept[name] = [a for a in kept[name] if type(a) is not dict or personal.isdisjoint(attribute_names(a))]
-    return kept
+    """Return a record without its personal members, and without attributes (`{"code": "phone", "value": …}`) that are called so."""
+    return _without_named(without(record, personal), personal) if personal else record
+
+
+def _without_named(value: Any, personal: frozenset[str]) -> Any:
+    if type(value) is list:
+        return [_without_named(v, personal) for v in value if not _is_named(v, personal)]
+    if type(value) is dict:
+        return {k: _without_named(v, personal) for k, v in value.items() if not _is_named(v, personal)}
+    return value
+
+
+def _is_named(value: Any, personal: frozenset[str]) -> bool:
+    return type(value) is dict and not personal.isdisjoint(attribute_names(value))
 
 
 def _no_request(record: dict[str, Any]) -> str | None:

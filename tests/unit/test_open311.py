@@ -234,6 +234,15 @@ def test_xml_tells_nobody_either() -> None:
     assert "Éclairage en panne" in reject.original
 
 
+@pytest.mark.parametrize("several", [1, 2])
+def test_attributes_of_xml_tell_nobody_either(several: int) -> None:
+    one = b"<attribute><code>phone</code><value>SECRET</value></attribute>"
+    attributes = b"<extended_attributes>%s</extended_attributes><lat>99</lat>" % (one * several)
+    _, batch = _read(XML.replace(b"<lat>48.957</lat>", attributes))
+    assert [r.reason for r in batch.rejects] == ["invalid_position"]
+    assert "SECRET" not in repr((batch.reports, batch.rejects))
+
+
 def test_a_description_that_the_contract_allows_is_kept() -> None:
     options = WireOptions(contract="report", personal=_PERSONAL - {"description"})
     assert _report(REQUEST, options).description == "Le lampadaire devant chez Mme Petit est éteint."
