@@ -69,8 +69,9 @@ class DecodedStage:
         return WireBatch(on_full=self._relieve)
 
     def _relieve(self) -> None:
-        """Let rows go once there are many."""
-        if sum(len(rows) for _, rows in self._batch.rows()) + sum(t.num_rows for _, t in self._batch.tables) >= _FLUSH_ROWS:
+        """Let rows and rejects go once there are many."""
+        held = sum(len(rows) for _, rows in self._batch.rows()) + sum(t.num_rows for _, t in self._batch.tables)
+        if held + len(self._batch.rejects) >= _FLUSH_ROWS:
             self._flush()
 
     def close(self) -> tuple[Part, ...]:
