@@ -15,11 +15,12 @@ from lxml import etree
 from ingestion.formats.open311_quick import decode_quickly
 from ingestion.formats.open311_request import REASONS, attribute_names, read_request
 from ingestion.formats.wire import WireBatch, WireOptions
-from ingestion.formats.wire_json import QUOTED_BYTES, Unreadable, read_json, reject_unreadable, without
+from ingestion.formats.wire_json import QUOTED_BYTES, Unreadable, read_json, reject_unreadable
 from ingestion.formats.wire_values import to_json
 from ingestion.formats.wire_xml import local_name, read_xml
 
 _LISTS: Final = ("service_requests", "requests")
+_CONTAINERS: Final = (dict, list)
 # What GeoReport v1 and the discovery of an endpoint answer: other documents than v2's.
 _OTHER_ROOTS: Final = frozenset({"reports", "feed", "discovery"})
 # Rows are let go between records, so that a long export is not held whole.
@@ -73,16 +74,16 @@ def _read(record: Any, position: int, batch: WireBatch, options: WireOptions) ->
     read_request(record, position, batch, options)
 
 
-def _without_personal(record: Any, personal: frozenset[str]) -> Any:
+def _without_personal(value: Any, personal: frozenset[str]) -> Any:
     """Return a record without its personal members, and without attributes (`{"code": "phone", "value": …}`) that are called so."""
-    return _without_named(without(record, personal), personal) if personal else record
-
-
-def _without_named(value: Any, personal: frozenset[str]) -> Any:
     if type(value) is list:
-        return [_without_named(v, personal) for v in value if not _is_named(v, personal)]
+        return [_without_personal(v, personal) for v in value if not _is_named(v, personal)]
     if type(value) is dict:
-        return {k: _without_named(v, personal) for k, v in value.items() if not _is_named(v, personal)}
+        return {
+            k: _without_personal(v, personal) if type(v) in _CONTAINERS else v
+            for k, v in value.items()
+            if k not in personal and not (type(v) is dict and _is_named(v, personal))
+        }
     return value
 
 
