@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 # Four weeks: a month's indicators have something to say, and landing and building it takes a minute.
 HISTORY: Final = dt.timedelta(weeks=4)
 SEED: Final = 1
+# What befell the territory in its history, and how long before its end each began: one after another, so that each is told apart, and all
+# over when live messages begin. The hours are those of most winter storms, and of a market.
+PAST: Final = (
+    ("flood", dt.timedelta(days=25)),
+    ("storm", dt.timedelta(days=17, hours=7)),
+    ("cabinet-out", dt.timedelta(days=11, hours=4)),
+    ("gateway-out", dt.timedelta(days=8, hours=6)),
+    ("market-day", dt.timedelta(days=4, hours=3)),
+)
 # What the speaker may be behind before somebody should look: it sends in slices of five minutes.
 _LATE: Final = dt.timedelta(minutes=15)
 _log = logging.getLogger(__name__)
@@ -44,6 +53,7 @@ class Simulation:
         live_from: where its history ends and live messages begin.
         is_filled: whether the history is in the lake and built.
         is_paused: whether the speaker is kept silent.
+        scenarios: what befalls it: names and starts (UTC, ISO 8601).
     """
 
     size: str
@@ -52,6 +62,7 @@ class Simulation:
     live_from: str
     is_filled: bool = False
     is_paused: bool = False
+    scenarios: tuple[tuple[str, str], ...] = ()
 
     @property
     def span(self) -> tuple[dt.datetime, dt.datetime]:
@@ -60,9 +71,12 @@ class Simulation:
 
     def world(self) -> World:
         """Return the world."""
+        from ingestion.simulator.clock import seconds
+        from ingestion.simulator.scenarios import Scenario
         from ingestion.simulator.world import World
 
-        return World(_preset(self.size), self.seed)
+        befalls = [Scenario(name, seconds(dt.datetime.fromisoformat(start))) for name, start in self.scenarios]
+        return World(_preset(self.size), self.seed, scenarios=befalls)
 
 
 def require_size(size: str) -> None:
@@ -94,10 +108,12 @@ def load(settings: Settings) -> Simulation | None:
     """
     path = folder(settings) / "simulation.json"
     try:
-        return Simulation(**json.loads(path.read_text(encoding="utf-8")))
+        written = json.loads(path.read_text(encoding="utf-8"))
+        scenarios = tuple((str(name), str(start)) for name, start in written.pop("scenarios", ()))
+        return Simulation(**written, scenarios=scenarios)
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):
         raise VigieError(f"{path} is damaged", remedy="restore it from a backup, or simulate in another home") from None
 
 
@@ -127,7 +143,8 @@ def declare(settings: Settings, size: str, now: dt.datetime) -> Simulation | Non
     if found is None:
         _require_no_contracts(settings)
         live_from = now.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
-        found = Simulation(size, SEED, (live_from - HISTORY).isoformat(), live_from.isoformat())
+        past = tuple((name, (live_from - before).isoformat()) for name, before in PAST)
+        found = Simulation(size, SEED, (live_from - HISTORY).isoformat(), live_from.isoformat(), scenarios=past)
     from ingestion.simulator import inventory
 
     world = found.world()
@@ -175,7 +192,56 @@ def fill(settings: Settings, simulation: Simulation, say: Callable[[str], None])
         raise VigieError("the simulated history was landed, but its build did not pass", remedy="vigie build says what failed")
     # The files it landed are kept among the originals; the truth stays beside.
     shutil.rmtree(work / "canonical")
-    _save(settings, replace(simulation, is_filled=True))
+    # A scenario may have been started meanwhile.
+    _save(settings, replace(load(settings) or simulation, is_filled=True))
+
+
+def start_scenario(settings: Settings, name: str, at: dt.datetime | None, now: dt.datetime) -> Simulation:
+    """Let a scenario befall the territory; whoever speaks for it takes it up within a second.
+
+    Args:
+        settings: the instance.
+        name: of a scenario.
+        at: when it starts, with its zone; the next full minute without it.
+        now: the instant of asking.
+
+    Returns:
+        The simulation, with it.
+
+    Raises:
+        WrongUse: the instance simulates nothing or is silenced, there is no such scenario, or it would start in the past.
+    """
+    from ingestion.simulator.scenarios import COURSES
+
+    found = _required(settings)
+    if found.is_paused:
+        raise WrongUse("the simulation is silenced", remedy=f"vigie down; then vigie up --simulate {found.size}")
+    if name not in COURSES:
+        raise WrongUse(f"no scenario is called {name!r}", remedy=f"one of {', '.join(COURSES)}")
+    # What falls due until then may be sent already: a scenario changes nothing that was said.
+    earliest = now.astimezone(dt.UTC).replace(second=0, microsecond=0) + dt.timedelta(minutes=1)
+    start = earliest if at is None else at.astimezone(dt.UTC).replace(microsecond=0)
+    if start < earliest:
+        raise WrongUse(f"{start:%Y-%m-%d %H:%M:%S} UTC is past: what was said stays said", remedy=f"from {earliest:%Y-%m-%dT%H:%M}Z on")
+    found = replace(found, scenarios=(*found.scenarios, (name, start.isoformat())))
+    _save(settings, found)
+    return found
+
+
+def phases(settings: Settings) -> list[dict[str, str]]:
+    """Return the phases of what befalls the territory, in the order they start: scenario, when it started, phase, from, until (UTC).
+
+    Raises:
+        WrongUse: the instance simulates nothing.
+    """
+    from ingestion.simulator.clock import instant, seconds
+    from ingestion.simulator.scenarios import Scenario
+
+    return [
+        {"scenario": name, "started": start, "phase": phase, "from": instant(begin).isoformat(), "until": instant(end).isoformat()}
+        for name, start in sorted(_required(settings).scenarios, key=lambda s: (s[1], s[0]))
+        for phase, begin, end in Scenario(name, seconds(dt.datetime.fromisoformat(start))).spans()
+    ]
 
 
 def _save(settings: Settings, simulation: Simulation) -> None:
@@ -215,9 +281,7 @@ def speak(settings: Settings) -> None:
     """
     from ingestion.simulator import inventory, live
 
-    simulation = load(settings)
-    if simulation is None:
-        raise WrongUse(f"{settings.home} simulates nothing", remedy="vigie up --simulate chalons")
+    simulation = _required(settings)
     passwords = {f: settings.secrets.streams[f].get_secret_value() for f in inventory.FEEDS if f in settings.secrets.streams}
     endpoints = live.Endpoints(settings.broker_host, settings.mqtt_port, settings.intake_url, passwords)
 
@@ -228,9 +292,37 @@ def speak(settings: Settings) -> None:
             live.record(_state(settings), reached)
 
     with _until_asked() as asked:
-        since = live.resume(_state(settings), simulation.span[1])
-        _log.info("speaking for %s from %s on", simulation.size, since.isoformat())
-        asyncio.run(live.speak(simulation.world(), endpoints, since=since, stop=lambda: bool(asked), report=told))
+        while not asked:
+            since = live.resume(_state(settings), simulation.span[1])
+            _log.info("speaking for %s from %s on, scenarios: %s", simulation.size, since.isoformat(), simulation.scenarios or "none")
+            stop = _Stop(settings, simulation, asked)
+            asyncio.run(live.speak(simulation.world(), endpoints, since=since, stop=stop, report=told))
+            simulation = _required(settings)
+
+
+class _Stop:
+    """Whether to stop: asked to, or what is simulated is no longer what it was, for a scenario was started."""
+
+    def __init__(self, settings: Settings, simulation: Simulation, asked: list[int]) -> None:
+        self._settings, self._simulation, self._asked = settings, simulation, asked
+        self._written: int | None = None
+
+    def __call__(self) -> bool:
+        if self._asked:
+            return True
+        # Asked with every slice: the file is read when it was written again, which replaces it.
+        written = (folder(self._settings) / "simulation.json").stat().st_mtime_ns
+        if written == self._written:
+            return False
+        self._written = written
+        return _required(self._settings).scenarios != self._simulation.scenarios
+
+
+def _required(settings: Settings) -> Simulation:
+    simulation = load(settings)
+    if simulation is None:
+        raise WrongUse(f"{settings.home} simulates nothing", remedy="vigie up --simulate chalons")
+    return simulation
 
 
 @contextlib.contextmanager

@@ -99,9 +99,9 @@ class Junctions(Speaker):
         size = _VEHICLES[0] + (_VEHICLES[1] - _VEHICLES[0]) * uniforms(seed, "junction", entity)
         roads = 1 + 0.3 * scenarios.levels("market-day", observed) - 0.4 * scenarios.levels("storm", observed)
         roads *= 1 - 0.8 * scenarios.levels("lockdown", observed)
-        count = size * busy(observed) * roads * (1 + 0.25 * wander(seed, "traffic", entity, observed, HOUR))
+        count: Floats = size * busy(observed) * roads * (1 + 0.25 * wander(seed, "traffic", entity, observed, HOUR))
         nothing = np.full(len(entity), np.nan)
-        return {"status": np.zeros(len(entity)), "vehicle_count": np.round(np.maximum(count, 0)), "bus_priority": nothing}
+        return {"status": np.zeros(len(entity)), "vehicle_count": np.maximum(np.round(count), 0.0), "bus_priority": nothing}
 
     def take(self, start: int, end: int) -> Told:
         """Return states, counts and requests of a UTC day: a row an observation."""
@@ -159,5 +159,5 @@ class Junctions(Speaker):
 
 def _joined(*parts: Told) -> Told:
     values = {name: np.concatenate([p.values[name] for p in parts]) for name in parts[0].values}
-    columns = (np.concatenate([getattr(p, n) for p in parts]) for n in ("entity", "observed", "sent", "lot"))
-    return Told(*columns, values)
+    entity, observed, sent, lot = (np.concatenate([getattr(p, n) for p in parts]) for n in ("entity", "observed", "sent", "lot"))
+    return Told(entity, observed, sent, lot, values)

@@ -183,7 +183,8 @@ class Speaker:
         lots = np.concatenate([parts[0].lot - 2**40, parts[1].lot])
         sent = np.concatenate([p.sent for p in parts])
         values = {name: np.concatenate([p.values[name] for p in parts]) for name in parts[0].values}
-        both = Told(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("entity", "observed")), sent, lots, values)
+        entity, observed = (np.concatenate([getattr(p, n) for p in parts]) for n in ("entity", "observed"))
+        both = Told(entity, observed, sent, lots, values)
         return both.rows(np.lexsort((lots, sent)))
 
     def _observe(self, day: int) -> Told:

@@ -58,8 +58,15 @@ class Scene(NamedTuple):
 class System(Protocol):
     """One feed of the territory. A pure function of the world: any window alone, and two windows that meet agree."""
 
-    feed: str
-    contract: str
+    @property
+    def feed(self) -> str:
+        """Return the feed that it is."""
+        ...
+
+    @property
+    def contract(self) -> str:
+        """Return the contract that its rows follow."""
+        ...
 
     def inventory(self) -> list[dict[str, object]]:
         """Return its equipment, as rows of contract `asset` (keys are columns; instants are seconds since 1970)."""

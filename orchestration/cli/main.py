@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "down": Command("orchestration.cli.instance:down", "Stop the instance and leave no process."),
     "status": Command("orchestration.cli.instance:status", "Show what runs and what each feed received."),
     "logs": Command("orchestration.cli.instance:logs", "Show the services' logs."),
+    "simulate": Command("orchestration.cli.simulate:simulate", "Let a scenario befall the simulated territory, or list what can."),
     "doctor": Command("orchestration.cli.instance:doctor", "Say what is wrong with this machine or instance, and the remedy."),
     "feeds": Command("orchestration.cli.feeds:app", "List, check and add feed contracts."),
     "ingest": Command("orchestration.cli.data:ingest", "Land files of a feed."),
