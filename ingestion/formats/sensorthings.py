@@ -1,86 +1,39 @@
 """OGC SensorThings 1.0 and 1.1: a message to its entities.
 
 Here: pages, single entities as MQTT notifies them, data arrays; observations grouped by datastream; bounds, personal members taken
-out. Not here: JSON (`wire_json`), what entities say (`sensorthings_entity`, `sensorthings_stream`), rows (`sensorthings_series`).
+out. Not here: JSON (`wire_json`, `sensorthings_page`), what entities say (`sensorthings_entity`, `sensorthings_stream`), rows
+(`sensorthings_series`).
 
 `decode` follows `ingestion.formats.wire.Decoder`.
 """
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET
 
 from ingestion.formats.sensorthings_entity import kind_of, read_entity
 from ingestion.formats.sensorthings_names import MAX_ROWS, REASONS
+from ingestion.formats.sensorthings_page import (
+    ABSENT,
+    HEAD,
+    NOT_PLAIN,
+    RESULT,
+    UNUSUAL,
+    Entry,
+    quickly,
+    read_entries,
+    read_entry,
+    read_plain,
+)
 from ingestion.formats.sensorthings_series import Series, append
 from ingestion.formats.sensorthings_stream import ID, Stream, described, name_of, ref_of, stream_named, stream_of, thing_row
 from ingestion.formats.wire import WireBatch, WireOptions
 from ingestion.formats.wire_json import QUOTED_BYTES, Unreadable, read_json, reject_unreadable
 from ingestion.formats.wire_personal import without_personal
 from ingestion.formats.wire_values import to_json
-
-_ABSENT: Final = Raw()
-_UNUSUAL: Final = frozenset((dict, list, msgspec.UnsetType))
-_NESTED: Final = (dict, list)
-# Before and in its first entity a page says what it holds: enough to choose how it is read, for all are of one kind.
-_HEAD: Final = 2_048
-_NOT_PLAIN: Final = (b'"Datastream"', b'"MultiDatastream"', b'"dataArray"', b'"FeatureOfInterest"')
-_RESULT: Final = b'"result"'
-_TIME: Final = b'"phenomenonTime"'
-
-
-class Entry(Struct):
-    """An observation, or a group of them as a data array: what is read of it, in one pass."""
-
-    id: int | str | None = msgspec.field(default=None, name="@iot.id")
-    phenomenon_time: str | None = msgspec.field(default=None, name="phenomenonTime")
-    result_time: str | None = msgspec.field(default=None, name="resultTime")
-    result: Any = UNSET
-    result_quality: Any = msgspec.field(default=None, name="resultQuality")
-    datastream: Raw = msgspec.field(default=_ABSENT, name="Datastream")
-    multi: Raw = msgspec.field(default=_ABSENT, name="MultiDatastream")
-    feature: Raw = msgspec.field(default=_ABSENT, name="FeatureOfInterest")
-    link: str | None = msgspec.field(default=None, name="Datastream@iot.navigationLink")
-    multi_link: str | None = msgspec.field(default=None, name="MultiDatastream@iot.navigationLink")
-    components: list[str] | None = None
-    rows: list[list[Any]] | None = msgspec.field(default=None, name="dataArray")
-
-
-class Plain(Struct, gc=False):
-    """An observation of a page that is all of one datastream: less is read, and columns are made of it."""
-
-    id: int | str | None = msgspec.field(default=None, name="@iot.id")
-    phenomenon_time: str | None = msgspec.field(default=None, name="phenomenonTime")
-    result_time: str | None = msgspec.field(default=None, name="resultTime")
-    result: Any = UNSET
-    result_quality: Any = msgspec.field(default=None, name="resultQuality")
-    datastream: Raw = msgspec.field(default=_ABSENT, name="Datastream")
-    multi: Raw = msgspec.field(default=_ABSENT, name="MultiDatastream")
-    feature: Raw = msgspec.field(default=_ABSENT, name="FeatureOfInterest")
-
-
-class PlainPage(Struct):
-    """A page of observations of one datastream."""
-
-    value: list[Plain]
-    next_link: str | None = msgspec.field(default=None, name="@iot.nextLink")
-
-
-class Page(Struct):
-    """A page of observations."""
-
-    value: list[Entry]
-    next_link: str | None = msgspec.field(default=None, name="@iot.nextLink")
-
-
-_read_plain: Final = msgspec.json.Decoder(PlainPage).decode
-_read_page: Final = msgspec.json.Decoder(Page).decode
-_read_entry: Final = msgspec.json.Decoder(Entry).decode
-_read_entries: Final = msgspec.json.Decoder(list[Entry]).decode
 
 
 def decode(
@@ -107,7 +60,7 @@ def decode(
     if len(payload) <= options.max_bytes and not options.personal:
         if message.plain(payload, after):
             return message.close(after)
-        quick = _quickly(payload)
+        quick = quickly(payload)
         if quick is not None and len(quick[0]) <= options.max_records:
             mark = batch.mark()
             try:
@@ -137,31 +90,6 @@ def decode(
     return message.close(after)
 
 
-def _quickly(payload: bytes) -> tuple[list[Entry], str | None] | None:
-    """Return the entries of a page of observations or a single one, and the page's next link; None when a closer look is needed."""
-    is_page = b'"value"' in payload[:_HEAD]
-    try:
-        page = _read_page(payload) if is_page else Page([_read_entry(payload)])
-    except (ValueError, RecursionError):  # msgspec.DecodeError, its ValidationError and UnicodeDecodeError are ValueErrors
-        return None
-    entries = page.value
-    # As many results as the text has; else a name stands twice in an entry, or the entries are no observations.
-    results = sum(e.result is not UNSET or (e.components is not None and "result" in e.components) for e in entries)
-    if results != len(entries) or payload.count(_RESULT) != results:
-        return None
-    # What is nested may be nested too deep, or say a name twice.
-    held = {type(e.result) for e in entries} | {type(e.result_quality) for e in entries}
-    for entry in entries:
-        held.update(map(type, chain.from_iterable(entry.rows or ())))
-    if not held.isdisjoint(_NESTED):
-        return None
-    if not any(bytes(e.datastream) or bytes(e.multi) or e.components for e in entries):
-        times = sum(e.phenomenon_time is not None for e in entries)
-        if payload.count(_TIME) != times:
-            return None
-    return entries, page.next_link
-
-
 class _Message:
     """One message, while it is read."""
 
@@ -183,11 +111,11 @@ class _Message:
 
     def plain(self, payload: bytes, after: int) -> bool:
         """Read a page of observations of one datastream; return False, with nothing read, when it is another or needs a closer look."""
-        head = payload[:_HEAD]
-        if b'"value"' not in head or any(name in head for name in _NOT_PLAIN):
+        head = payload[:HEAD]
+        if b'"value"' not in head or any(name in head for name in NOT_PLAIN):
             return False
         try:
-            page = _read_plain(payload)
+            page = read_plain(payload)
         except (ValueError, RecursionError):  # msgspec.DecodeError, its ValidationError and UnicodeDecodeError are ValueErrors
             return False
         named = stream_named(self._topic) or stream_named(page.next_link)
@@ -195,14 +123,14 @@ class _Message:
         count = len(entries)
         if named is None or not 0 < count <= self._options.max_records:
             return False
-        absent = _ABSENT
+        absent = ABSENT
         if [e for e in entries if e.datastream is not absent or e.multi is not absent or e.feature is not absent]:
             return False
         results, qualities = [e.result for e in entries], [e.result_quality for e in entries]
         measured = [e.phenomenon_time for e in entries]
         # A result that stands twice in an entry makes more of them than there are entries. (Instants are not counted here: reading
         # the page once more for a name that no server writes twice would cost as much as decoding half of it.)
-        if not _UNUSUAL.isdisjoint(map(type, results)) or not _UNUSUAL.isdisjoint(map(type, qualities)) or payload.count(_RESULT) != count:
+        if not UNUSUAL.isdisjoint(map(type, results)) or not UNUSUAL.isdisjoint(map(type, qualities)) or payload.count(RESULT) != count:
             return False
         times = [e.phenomenon_time or e.result_time for e in entries] if None in measured else measured
         stream = stream_of(named, {}, self._options)
@@ -237,7 +165,7 @@ class _Message:
         kind = "Observations" if is_group else kind_of(entity, self._topic)
         if kind == "Observations":
             try:
-                entry = _read_entry(msgspec.json.encode(entity))
+                entry = read_entry(msgspec.json.encode(entity))
             except ValueError as error:
                 self._records += 1
                 self._batch.reject(position, "invalid_entity", f"{REASONS['invalid_entity']}: {error}", to_json(entity)[:QUOTED_BYTES])
@@ -260,7 +188,7 @@ class _Message:
         """Read the observations that stand inside a datastream: all are the record of the entity that holds them."""
         series = Series()
         try:
-            entries = _read_entries(msgspec.json.encode(observations))
+            entries = read_entries(msgspec.json.encode(observations))
         except ValueError as error:
             self._batch.reject(position, "invalid_entity", f"{REASONS['invalid_entity']}: {error}", scope="value")
             return
@@ -300,21 +228,23 @@ class _Message:
                 self._batch.reject(position + n, problem or "no_datastream", REASONS[problem or "no_datastream"], original)
             return
         series = found[1]
-        positions = range(position, position + len(rows))
+        positions = list(range(position, position + len(rows)))
         if set(map(len, rows)) != {len(names)}:
             for n, row in zip(positions, rows, strict=True):
                 if len(row) != len(names):
                     self._batch.reject(n, "invalid_data_array", REASONS["invalid_data_array"], to_json(row)[:QUOTED_BYTES])
-            kept = [(n, row) for n, row in zip(positions, rows, strict=True) if len(row) == len(names)]
-        else:
-            kept = list(zip(positions, rows, strict=True))
-        if not kept:
+            positions = [n for n, row in zip(positions, rows, strict=True) if len(row) == len(names)]
+            rows = [row for row in rows if len(row) == len(names)]
+        if not rows:
             return
-        columns = dict(zip(names, zip(*(row for _, row in kept), strict=True), strict=True))
-        nothing = (None,) * len(kept)
-        measured, written = columns.get("phenomenonTime", nothing), columns.get("resultTime", nothing)
-        series.positions.extend(n for n, _ in kept)
-        series.times.extend(_written(a) or _written(b) for a, b in zip(measured, written, strict=True))
+        columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+        nothing = (None,) * len(rows)
+        times = columns.get("phenomenonTime", nothing)
+        if set(map(type, times)) != {str}:
+            written = columns.get("resultTime", nothing)
+            times = tuple(_written(a) or _written(b) for a, b in zip(times, written, strict=True))
+        series.positions.extend(positions)
+        series.times.extend(times)
         series.results.extend(columns["result"])
         series.qualities.extend(columns.get("resultQuality", nothing))
         series.ids.extend(columns.get("id", columns.get(ID, nothing)))

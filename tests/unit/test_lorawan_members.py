@@ -16,7 +16,8 @@ from tests.unit.wire_corpus import lorawan, sensorthings
 _POINT: Final = {"type": "Point", "coordinates": [10**400, 1]}
 _VALUES: Final[list[Any]] = [
     None, True, 0, -1, 1e308, 10**25, "", " ", "x", "nan", "2026-11-22T05:00:00Z", [], {}, [[]], {"a": 1}, [1, 2], {"@iot.id": 1},
-    [{"@iot.id": 1}], _POINT, {"type": "GeometryCollection", "geometries": [{"type": "Point"}]}, {"type": "Polygon", "coordinates": [1, [2]]},
+    [{"@iot.id": 1}], _POINT, {"type": "GeometryCollection", "geometries": [{"type": "Point"}]},
+    {"type": "Polygon", "coordinates": [1, [2]]},
 ]  # fmt: skip
 
 
