@@ -97,12 +97,9 @@ def read_document(payload: bytes, batch: WireBatch, after: int, topic: str | Non
         read_json(payload, options)
     try:
         flow = _FLOW_DECODER.decode(payload)
-    except (msgspec.ValidationError, RecursionError):
+    except (ValueError, RecursionError):
         document = read_json(payload, options)  # tells what is wrong with the text, if that is what it is
         raise Unreadable("unknown_flow", f"no flow of Enedis: {to_json(document)[:200]}") from None
-    except ValueError:
-        read_json(payload, options)
-        raise
     if flow.mesures is not _UNSET:
         return _r6x(flow, batch, after, options)
     if flow.meter_reading is not _UNSET or flow.interval_reading is not _UNSET:
@@ -150,11 +147,11 @@ def _measure(text: bytes, options: WireOptions) -> _Read | None:
     names = _Plain.__struct_fields__
     try:
         measure: _Measure[Any] = _PLAIN_DECODER.decode(text)
-    except msgspec.ValidationError:
+    except (ValueError, RecursionError):  # another shape, or no UTF-8: msgspec looks at that when it reads a text
         names = _Point.__struct_fields__
         try:
             measure = _WHOLE_DECODER.decode(text)
-        except (msgspec.ValidationError, RecursionError):
+        except (ValueError, RecursionError):
             mended = _mended(read_json(text, options))
             return None if mended is None else (mended, _columns_of(mended, names))
     columns_of = _columns_of(measure, names)

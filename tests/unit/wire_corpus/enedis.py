@@ -89,6 +89,7 @@ BAD: Final = [
     r63([point(value=None)]),
     r63([point(value={"a": []})]),
     r63([point(), "x"]),
+    r63([point(), "x"]).replace(b'"1200"', b'"12\xb000"'),
     r63([point("hier")]),
     r63([point("2026-13-01T00:00:00+01:00")]),
     r63([point("2026-02-29T00:00:00+01:00")]),
