@@ -19,9 +19,11 @@ from ingestion.errors import BadFile, VigieError, WrongUse
 from ingestion.feeds.draft_mapping import Suggestion, suggest
 from ingestion.feeds.draft_names import domain_of, is_address, is_free_text, personal_reason, slug
 from ingestion.feeds.draft_values import Profile, exchanged, profile
-from ingestion.feeds.draft_write import Content, render
+from ingestion.feeds.draft_wire import WireFile, wire_file
+from ingestion.feeds.draft_write import Content, render, render_wire
 from ingestion.feeds.model import FormatSpec, Territory
 from ingestion.formats import Bounds, SourceTable, open_sources
+from ingestion.formats.registry import FORMATS
 from ingestion.lake.session import literal
 
 # 100,000 records show every format a source mixes, short of accidents; profiling them takes about a second.
@@ -92,6 +94,9 @@ def draft_feed(
         raise WrongUse(f"{feed_name!r} cannot be a feed's name", remedy=f"lower-case letters, digits and hyphens: {slug(feed_name)}")
     if not path.is_file():
         raise WrongUse(f"{path}: no such file", remedy="give one file of the source; the contract then serves all of its files")
+    wire = wire_file(path, bounds=bounds)
+    if wire is not None and contract in (None, *FORMATS[wire.format].contracts):
+        return _wire_draft(feed_name, path.name, wire, contract, territory, zone, owner)
     with tempfile.TemporaryDirectory(prefix="vigie-draft-") as work:
         tables, spec = _opened(con, path, bounds=bounds, workdir=Path(work))
         table = tables[0]
@@ -127,8 +132,19 @@ def draft_feed(
     return Draft(feed_name, render(content), notes)
 
 
+def _wire_draft(
+    name: str, file: str, wire: WireFile, contract: str | None, territory: Territory | str | None, zone: str | None, owner: str | None
+) -> Draft:
+    """Draft the contract of messages that say by themselves what they hold."""
+    note = f"messages of format {wire.format} ({wire.title}): {wire.records:,} records tried, {wire.refused:,} of them refused"
+    suggestion = Suggestion(contract or wire.contract, why=f"what {wire.title} becomes, mostly")
+    domain = "GRC" if suggestion.contract == "report" else domain_of(name)
+    content = Content(name, file, suggestion, [], {"type": wire.format}, [note], domain, territory, zone, owner)
+    return Draft(name, render_wire(content, wire.unitless, sorted(FORMATS[wire.format].personal)), [note])
+
+
 def _default_name(path: Path) -> str:
-    stem = re.sub(r"(\.(csv|txt|tsv|json|ndjson|geojson|xlsx|parquet|zip|gz))+$", "", path.name, flags=re.IGNORECASE)
+    stem = re.sub(r"(\.(csv|txt|tsv|json|ndjson|jsonl|geojson|xlsx|parquet|xml|cap|atom|pb|zip|gz))+$", "", path.name, flags=re.IGNORECASE)
     folder = path.resolve().parent.name
     return slug(folder if folder and not re.search(r"[^\W\d_]", stem) else stem)
 

@@ -10,7 +10,7 @@ import json
 import re
 import statistics
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ingestion.feeds.draft_mapping import TO_COMPLETE, Suggestion
@@ -50,6 +50,28 @@ def render(content: Content) -> str:
     """Return the YAML of a draft."""
     blocks = [_head(content), _people(content), _place(content), _format(content), _fields(content), _mapping(content), _tail(content)]
     return "\n".join(blocks)
+
+
+def render_wire(content: Content, unitless: Mapping[str, float], personal: Sequence[str]) -> str:
+    """Return the YAML of a draft for messages that say by themselves what they hold.
+
+    Args:
+        content: what the draft says.
+        unitless: properties whose numbers come without a unit, with an example.
+        personal: members that the format knows to be personal.
+    """
+    lines = [f"# {_comment(note)}" for note in content.notes]
+    lines += [
+        'connector: {type: stream}  # sent to POST /ingest/FEED; over MQTT: {type: stream, topics: ["…"]}; files: take this line out',
+        f"format: {{type: {content.format['type']}}}  # it says itself what it holds: no mapping (docs/formats/)",
+    ]
+    if personal:
+        lines.append(f"# Never in the main lake, unless declared under fields with another classification: {', '.join(personal)}")
+    if unitless:
+        lines.append("# Numbers that come without a unit; say it where there is one (docs/units.md), and what the lake should call them:")
+        lines.append("# measures:")
+        lines += [f"#   - {_flow({'column': _comment(n), 'property': _comment(n), 'unit': '1'})}  # {v:g}" for n, v in unitless.items()]
+    return "\n".join([_head(content), _people(content), _place(content), *lines, _tail(content)])
 
 
 def quoted(value: object) -> str:
