@@ -8,8 +8,6 @@ Here: log reports, in every form that gateways write, and announcements; one pas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import repeat
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -17,9 +15,9 @@ import msgspec
 import numpy as np
 
 from ingestion.formats.talq_device import is_announced, read_announced
-from ingestion.formats.talq_entry import ATTRIBUTE, EVENT, UNCERTAIN, Scene, data_of, new_row, read_entry, source_of, zoned
+from ingestion.formats.talq_entry import ATTRIBUTE, EVENT, UNCERTAIN, Scene, data_of, read_entry, source_of, zoned
 from ingestion.formats.talq_names import REASONS
-from ingestion.formats.wire import WireBatch, WireOptions
+from ingestion.formats.wire import ObservationRow, WireBatch, WireOptions
 from ingestion.formats.wire_json import Unreadable, quoted, read_json, reject_unreadable
 from ingestion.formats.wire_values import is_too_long
 
@@ -147,63 +145,53 @@ def _members(payload: bytes) -> int:
     return int(np.count_nonzero(pairs == _MEMBER) + np.count_nonzero(shifted == _MEMBER))
 
 
-def _data(report: _FlatReport | _WrappedReport) -> list[_Attribute | _Event]:
-    return [wrapped.data for wrapped in report.entries] if type(report) is _WrappedReport else report.entries  # type: ignore[return-value] # flat
+class _Devices(dict[str, str]):
+    """Devices of addresses whose function needs no mark."""
+
+    def __missing__(self, address: str) -> str:
+        device, _, mark = source_of(address)
+        if not device or mark or len(address) > _SURELY_SHORT:
+            raise KeyError(address)
+        self[address] = device
+        return device
+
+
+class _Moments(dict[str, int]):
+    """Instants of texts that say their zone."""
+
+    def __missing__(self, stated: Any) -> int:
+        at = zoned(stated) if type(stated) is str else None
+        if at is None:
+            raise KeyError(stated)
+        self[stated] = at
+        return at
 
 
 def _read_usual(report: _FlatReport | _WrappedReport, scene: Scene, after: int) -> None:
-    """Append what a usual report says, as `read_entry` would: its numbers at once, column by column; what else it holds goes there."""
-    entries: list[Any] = list(report.entries)
-    data: list[Any] = _data(report)
-    sources = {address: source_of(address) for address in {one.srcAddress for one in data}}
-    if len({device for device, _, _ in sources.values()}) < len(sources):  # a device speaks by several functions
+    """Append what a usual report says, as `read_entry` would; an entry that is not quite usual goes there."""
+    entries: list[Any] = report.entries
+    data: list[Any] = [wrapped.data for wrapped in entries] if type(report) is _WrappedReport else entries
+    devices, moments, known = _Devices(), _Moments(), scene.known
+    addresses = {one.srcAddress for one in data}
+    if len({source_of(address)[0] for address in addresses}) < len(addresses):  # a device speaks by several functions
         scene.shared = _shared(
             [{"srcAddress": one.srcAddress, "attributeName": getattr(one, "attributeName", None)} for one in data], scene
         )
-    if _append_numbers(range(after + 1, after + 1 + len(data)), entries, data, scene, sources):
-        return
-    for position, entry, one in zip(range(after + 1, after + 1 + len(data)), entries, data, strict=True):
-        if not _append_numbers((position,), [entry], [one], scene, sources):
-            read_entry(scene, msgspec.to_builtins(entry), position)
-
-
-def _append_numbers(
-    positions: Sequence[int], entries: list[Any], data: list[Any], scene: Scene, sources: dict[str, tuple[str, str, str]]
-) -> bool:
-    """Append entries that hold numbers of known attributes; return whether nothing of them is unusual, else nothing was appended."""
-    if set(map(type, data)) != {_Attribute}:
-        return False
-    values = [one.attributeValue for one in data]
-    read: list[Any] = [value.value for value in values]
-    names = [one.attributeName for one in data]
-    known = scene.known
-    if not (set(map(type, read)) <= _NUMBERS and set(names) <= known.keys() and -_EASY < min(read) <= max(read) < _EASY):
-        return False
-    addresses = [one.srcAddress for one in data]
-    stamps: list[Any] = [value.timestamp or one.timestamp for value, one in zip(values, data, strict=True)]
-    if _UNSET in (different := set(stamps)):
-        stamps = [s or getattr(entry, "timestamp", None) for s, entry in zip(stamps, entries, strict=True)]
-        different = set(stamps)
-    moments = {s: zoned(s) if type(s) is str else None for s in different}
-    if None in moments.values() or not all(device for device, _, _ in sources.values()) or max(map(len, sources)) > _SURELY_SHORT:
-        return False
-    devices = [sources[a][0] for a in addresses]
-    properties = [known[n].property for n in names]
-    if scene.shared or any(mark for _, _, mark in sources.values()):
-        properties = [_marked(p, sources[a], scene) for p, a in zip(properties, addresses, strict=True)]
-    hows = [known[n].conversion for n in names]
-    numbers = [v * how.factor + how.offset for v, how in zip(read, hows, strict=True)]
-    instants = [moments[s] for s in stamps]
-    units = [how.canonical for how in hows]
-    nothing = repeat(None)
-    columns = zip(positions, devices, properties, instants, numbers, nothing, units, nothing, nothing, strict=False)
-    scene.batch.observations.extend(map(new_row, columns))
-    return True
-
-
-def _marked(prop: str, source: tuple[str, str, str], scene: Scene) -> str:
-    device, function, mark = source
-    return f"{prop}@{function}" if mark or (function and (device, prop) in scene.shared) else prop
+        known = known if not scene.shared else {n: a for n, a in known.items() if a.property not in {prop for _, prop in scene.shared}}
+    append, new, position = scene.batch.observations.append, tuple.__new__, after
+    for one in data:
+        position += 1
+        try:
+            value = one.attributeValue
+            number = value.value
+            if type(number) in _NUMBERS and -_EASY < number < _EASY:
+                prop, _, factor, offset, unit = known[one.attributeName]
+                device, at = devices[one.srcAddress], moments[value.timestamp or one.timestamp]
+                append(new(ObservationRow, (position, device, prop, at, number * factor + offset, None, unit, None, None)))
+                continue
+        except (AttributeError, KeyError):  # an event; an address, an attribute or an instant that needs a closer look
+            pass
+        read_entry(scene, msgspec.to_builtins(entries[position - after - 1]), position)
 
 
 def _shared(logged: list[dict[str, Any]], scene: Scene) -> frozenset[tuple[str, str]]:

@@ -119,15 +119,20 @@ _OF_UNIT: Final[dict[str, str]] = {
 
 
 class Attribute(NamedTuple):
-    """What is known of an attribute: its name in the lake, and how its numbers convert."""
+    """What is known of an attribute: its name in the lake, and how its numbers convert (whole, and in parts, which are read often)."""
 
     property: str
     conversion: Conversion
+    factor: float
+    offset: float
+    unit: str
 
 
-MODEL: Final[dict[str, Attribute]] = {
-    name: Attribute(LAKE_NAMES.get(name, name), UNITS[unit]) for unit, names in _OF_UNIT.items() for name in names.split()
-}
+def _attribute(name: str, how: Conversion) -> Attribute:
+    return Attribute(LAKE_NAMES.get(name, name), how, how.factor, how.offset, how.canonical)
+
+
+MODEL: Final[dict[str, Attribute]] = {name: _attribute(name, UNITS[unit]) for unit, names in _OF_UNIT.items() for name in names.split()}
 
 
 @lru_cache(maxsize=64)  # as many as an instance may have feeds of this format
@@ -142,4 +147,4 @@ def attributes(units: tuple[tuple[str, str], ...]) -> dict[str, Attribute]:
     stated = {name: UNITS[unit] for name, unit in units if unit in UNITS}
     # A contract may say the attribute's name or the lake's.
     stated |= {name: stated[lake] for name, lake in LAKE_NAMES.items() if lake in stated and name not in stated}
-    return MODEL | {name: Attribute(LAKE_NAMES.get(name, name), how) for name, how in stated.items()}
+    return MODEL | {name: _attribute(name, how) for name, how in stated.items()}
