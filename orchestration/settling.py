@@ -6,6 +6,7 @@ Here: what waits in the stream when the command is given. Not here: reading it (
 from __future__ import annotations
 
 import datetime as dt
+import os
 import time
 from collections.abc import Callable
 from typing import Final
@@ -44,6 +45,7 @@ def _settle(settings: Settings, progress: Callable[[str], None]) -> None:
     if not waiting:
         return
     began = dt.datetime.now(dt.UTC)
+    os.environ.update(settings.environment())  # where Dagster finds the instance's own storage
     progress(f"landing {sum(waiting.values())} messages that wait in the stream")
     others = partitions_being_read(settings.lake) & waiting.keys()
     with dg.DagsterInstance.get() as instance:
