@@ -16,6 +16,7 @@ import typer
 from ingestion.errors import VigieError, WrongUse
 from ingestion.simulator import history
 from ingestion.simulator.clock import seconds
+from ingestion.simulator.scenarios import Scenario
 from ingestion.simulator.wire import Wire
 from ingestion.simulator.world import World
 
@@ -23,6 +24,12 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="The simulate
 
 _Preset = Annotated[str, typer.Argument(help="chalons, dijon, or a number of lights.")]
 _Seed = Annotated[int, typer.Option(help="Another seed, another town.")]
+_Scenarios = Annotated[list[str] | None, typer.Option("--scenario", help="NAME@INSTANT, as often as wanted: storm@2026-03-02T12:00.")]
+
+
+def _world(preset: str, seed: int, scenarios: list[str] | None) -> World:
+    named = [text.partition("@") for text in scenarios or ()]
+    return World(preset, seed, scenarios=[Scenario(name, seconds(_instant(at))) for name, _, at in named])
 
 
 def _instant(text: str) -> dt.datetime:
@@ -34,11 +41,11 @@ def _instant(text: str) -> dt.datetime:
 
 
 @app.command("history")
-def write_history(preset: _Preset, start: str, end: str, folder: Path, *, seed: _Seed = 1) -> None:
+def write_history(preset: _Preset, start: str, end: str, folder: Path, *, seed: _Seed = 1, scenario: _Scenarios = None) -> None:
     """Write canonical Parquet, inventory, contracts, declared tables and truth of [START, END) into FOLDER (UTC unless said)."""
     begun = time.monotonic()
     written = history.write(
-        World(preset, seed),
+        _world(preset, seed, scenario),
         folder,
         _instant(start),
         _instant(end),
@@ -57,10 +64,11 @@ def print_messages(
     hours: Annotated[int, typer.Option(min=1, help="How long.")] = 12,
     each: Annotated[int, typer.Option(min=1, help="Messages printed of each feed.")] = 3,
     seed: _Seed = 1,
+    scenario: _Scenarios = None,
 ) -> None:
     """Print the first messages of each feed from an instant on."""
     start, shown = seconds(_instant(at)), dict[str, int]()
-    for message in Wire(World(preset, seed)).messages(start, start + hours * 3_600):
+    for message in Wire(_world(preset, seed, scenario)).messages(start, start + hours * 3_600):
         shown[message.feed] = shown.get(message.feed, 0) + 1
         if shown[message.feed] <= each:
             typer.echo(f"{message.feed} {message.topic or 'HTTP'}\n  {message.payload.decode()}")
