@@ -96,6 +96,13 @@ def test_each_refusal_is_in_the_words_of_talq(instance: StreamInstance) -> None:
     assert stored(instance) == {}
 
 
+def test_a_broker_that_is_away_is_told_in_the_words_of_talq(instance: StreamInstance) -> None:
+    instance.kill_broker()
+    answer = asked(instance, "/log-reports")
+    assert (answer.status, answer.document[0]["key"]) == (503, "genericError")
+    assert int(answer.headers["retry-after"]) > 0
+
+
 def test_entries_alone_and_several_reports_are_taken_and_what_is_too_deep_is_not_lost(instance: StreamInstance) -> None:
     deep = b'{"entries": ' + b"[" * 5_000 + b"]" * 5_000 + b"}"
     for body in (REPORT["entries"], [REPORT, REPORT], {"address": "a"}, {"entries": []}, deep, REPORT | {"vendor": 1}):
