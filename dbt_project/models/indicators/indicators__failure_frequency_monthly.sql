@@ -1,3 +1,4 @@
+-- From the first month in which anything could have told of a failure: before, none is known, which is not that none was.
 with inventory as (
     select
         service.asset_id,
@@ -23,33 +24,8 @@ episode as (
     where started_at < {{ as_of() }}
 ),
 
--- From the first month in which anything could have told of a failure: before, no failure is known, which is not that none was.
-earliest as (
-    select
-        territory,
-        started_at as first_at
-    from episode
-    union all
-    select
-        territory,
-        opened_at
-    from {{ ref('core__report') }}
-    where fault_type is not null
-    union all
-    select
-        territory,
-        requested_at
-    from {{ ref('core__intervention') }}
-    union all
-    select
-        territory,
-        first_observed_at
-    from {{ ref('core__asset_seen_daily') }}
-    where feed in (select rule.feed from {{ source('raw', 'feed_state_rule') }} as rule)
-),
-
 month as (
-    {{ months_since('(select territory, first_at from earliest where first_at < ' ~ as_of() ~ ')') }}
+    {{ months_since(ref('core__failure_known_since')) }}
 ),
 
 in_service as (
