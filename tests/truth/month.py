@@ -25,6 +25,7 @@ from ingestion.feeds.registry import find_feed
 from ingestion.lake.reader import run_query
 from ingestion.lake.session import EngineLimits, connect
 from ingestion.simulator import behaviour, history, inventory, truth
+from ingestion.simulator import town as town_systems
 from ingestion.simulator.presets import Preset, preset
 from ingestion.simulator.world import World
 from orchestration import building, ingest
@@ -52,6 +53,8 @@ PAPER_LATEST: Final = dt.timedelta(seconds=behaviour.RECORD_LATENCY + behaviour.
 # No failure lasts 55 days (`behaviour.LONGEST`), and its papers end within days after it.
 BEFORE: Final = dt.timedelta(days=70)
 
+# What the month is about: lighting, its electricity and its papers. Other equipment: `test_equipment`.
+FEEDS: Final = tuple(feed for feed in inventory.FEEDS if feed not in {*town_systems.SYSTEMS, inventory.EQUIPMENT_FEED})
 # Tables as people read them, and as `vigie sql` would.
 _PUBLISHED: Final = (
     "core.failure_episode",
@@ -166,7 +169,7 @@ def land(settings: Settings, world: World, folder: Path) -> history.HistoryFiles
     settings.declared_path.mkdir(parents=True, exist_ok=True)
     inventory.write_declared(world, settings.declared_path)
     prepare(settings)
-    for feed in inventory.FEEDS:
+    for feed in FEEDS:
         contract = find_feed(feed, settings.feeds_path)
         paths = [str(p) for p in files.of(feed)]
         report = ingest.ingest(settings, contract, paths, canonical=feed not in inventory.INVENTORIES)
@@ -192,7 +195,7 @@ def read(settings: Settings, world: World, files: history.HistoryFiles) -> Month
         sums = ", ".join(f"sum({name})::BIGINT" for name in counts.split(", "))
         found = con.execute(f"SELECT feed, {sums} FROM lake.raw.landing GROUP BY feed").fetchall()
     ledger = {feed: dict(zip(counts.split(", "), numbers, strict=True)) for feed, *numbers in found}
-    return Month(said, told, assets, ledger, {feed: _messages(paths) for feed, paths in files.canonical.items()})
+    return Month(said, told, assets, ledger, {feed: _messages(paths) for feed, paths in files.canonical.items() if feed in FEEDS})
 
 
 def _messages(paths: tuple[Path, ...]) -> tuple[int, int]:

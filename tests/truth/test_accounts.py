@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from ingestion.simulator import inventory
-from tests.truth.month import TIMEOUT, Month
+from tests.truth.month import FEEDS, TIMEOUT, Month
 
 pytest_plugins = ("tests.truth.month",)
 pytestmark = TIMEOUT
 
 
 def test_every_feed_balances_and_counts_what_came_twice(month: Month) -> None:
-    assert set(month.ledger) == set(inventory.FEEDS)
+    assert set(month.ledger) == set(FEEDS)
     for feed, account in month.ledger.items():
         sent, repeated = month.sent.get(feed, (len(month.assets), 0))
         assert account == {"received": sent, "stored": sent - repeated, "duplicate": repeated, "rejected": 0, "rejected_values": 0}, feed
