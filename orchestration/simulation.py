@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # Four weeks: a month's indicators have something to say, and landing and building it takes a minute.
 HISTORY: Final = dt.timedelta(weeks=4)
 SEED: Final = 1
+# Systems that are asked tell again, or correct, what is some hours old.
+_ASKED_BEFORE: Final = dt.timedelta(hours=6)
 # What befell the territory in its history, and how long before its end each began: one after another, so that each is told apart, and all
 # over when live messages begin. The hours are those of most winter storms, and of a market.
 PAST: Final = (
@@ -150,7 +152,9 @@ def declare(settings: Settings, size: str, now: dt.datetime) -> Simulation | Non
     world = found.world()
     settings.feeds_path.mkdir(parents=True, exist_ok=True)
     settings.declared_path.mkdir(parents=True, exist_ok=True)
-    inventory.write_contracts(world, settings.feeds_path, asked_at=settings.simulated_apis_url, files=folder(settings))
+    # What was told late, or corrected, of the last hours of history is asked for too.
+    since = found.span[1] - _ASKED_BEFORE
+    inventory.write_contracts(world, settings.feeds_path, asked_at=settings.simulated_apis_url, files=folder(settings), since=since)
     inventory.write_declared(world, settings.declared_path)
     _save(settings, replace(found, is_paused=False))
     return load(settings)

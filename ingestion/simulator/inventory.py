@@ -6,6 +6,7 @@ Here: files written whole. Not here: history (`history`), what is sent (`wire`).
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from ingestion.contracts.canonical import CONTRACTS as CANONICAL
 from ingestion.contracts.canonical import UTC_INSTANT
 from ingestion.simulator import behaviour as b
 from ingestion.simulator import building_energy, lights, meters, town
-from ingestion.simulator.clock import utc_text
+from ingestion.simulator.clock import seconds, utc_text
 from ingestion.simulator.papers import CALLS_FEED, ORDERS_FEED, REPORTS_FEED
 from ingestion.simulator.presets import preset
 from ingestion.simulator.territory import SYSTEM, Cabinet
@@ -28,8 +29,9 @@ EQUIPMENT_FEED: Final = "sim-equipements"
 INVENTORIES: Final = (FEED, EQUIPMENT_FEED)
 # The feeds in the order they are best landed: the inventories first.
 FEEDS: Final = (*INVENTORIES, lights.FEED, meters.FEED, REPORTS_FEED, CALLS_FEED, ORDERS_FEED, *town.SYSTEMS)
-# What the shipped contracts say of where systems are asked, and of where they leave files: an instance writes its own instead.
+# What the shipped contracts say of where systems are asked, since when, and where they leave files: an instance writes its own instead.
 ASKED_AT: Final = "http://127.0.0.1:8311"
+ASKED_SINCE: Final = "2026-01-01T00:00:00Z"
 FILES: Final = "simulation"
 CONTRACTS: Final = Path(__file__).parent / "feeds"
 # Before anything that is simulated: regimes and links have always held.
@@ -118,7 +120,9 @@ def _comma(number: str) -> str:
     return number.replace(".", ",")
 
 
-def write_contracts(world: World, folder: Path, *, asked_at: str = ASKED_AT, files: Path | None = None) -> dict[str, Path]:
+def write_contracts(
+    world: World, folder: Path, *, asked_at: str = ASKED_AT, files: Path | None = None, since: dt.datetime | None = None
+) -> dict[str, Path]:
     """Write the contracts of all feeds, with the place of this world: the shipped ones are those of `chalons`.
 
     Args:
@@ -126,6 +130,7 @@ def write_contracts(world: World, folder: Path, *, asked_at: str = ASKED_AT, fil
         folder: where.
         asked_at: the address of the systems that are asked.
         files: the folder below which systems leave files.
+        since: from when on systems are asked the first time: where history ends.
     """
     home, own = preset("chalons"), world.preset
     written = {}
@@ -135,6 +140,8 @@ def write_contracts(world: World, folder: Path, *, asked_at: str = ASKED_AT, fil
             f"latitude: {home.latitude}, longitude: {home.longitude}", f"latitude: {own.latitude}, longitude: {own.longitude}"
         )
         text = text.replace(ASKED_AT, asked_at)
+        if since is not None:
+            text = text.replace(ASKED_SINCE, utc_text(seconds(since)))
         if files is not None:
             text = text.replace(f'path: "{FILES}/', f'path: "{_in_yaml(files)}/')
         written[name] = folder / f"{name}.yaml"
