@@ -21,6 +21,8 @@ from ingestion.formats.wire import WireBatch
 
 MIN_RATIO: Final = 0.5
 _ROUNDS: Final = 5
+# How often rows are counted: counting after each message would cost small ones as much as their decoding.
+_COUNTED_EACH: Final = 100
 _MIB: Final = 1024 * 1024
 
 
@@ -34,16 +36,20 @@ def _best(work: Callable[[], object]) -> float:
     times = []
     for _ in range(_ROUNDS):
         gc.collect()
+        gc.disable()  # as the landing does: a batch is hundreds of thousands of objects that all live until its end
         begun = time.perf_counter()
         work()
         times.append(time.perf_counter() - begun)
+        gc.enable()
     return min(times)
 
 
 def _decode_all(case: Case) -> tuple[int, int]:
     decode, batch, after, rows = FORMATS[case.format].decoder(), WireBatch(), 0, 0
-    for payload in case.payloads:
+    for number, payload in enumerate(case.payloads):
         after += decode(payload, batch, after=after, received_at=1_763_800_000_000_000, topic=case.topic, options=case.options)
+        if number % _COUNTED_EACH:
+            continue
         count = sum(len(found) for _, found in batch.rows()) + sum(t.num_rows for _, t in batch.tables)
         if count > 50_000:
             rows += count

@@ -22,6 +22,7 @@ def access_command(
     """Show how equipment connects to send a feed's messages: over MQTT, and by HTTP."""
     from ingestion.feeds.model_connector import StreamConnector
     from ingestion.feeds.registry import find_feed
+    from ingestion.formats.registry import FORMATS
     from orchestration.services import nats_server
     from orchestration.settings import Settings
 
@@ -48,9 +49,16 @@ def access_command(
             "user": feed,
             "topics": doors.feeds[feed],
         },
-        "http": {"method": "POST", "url": f"{settings.intake_url}/ingest/{feed}", "authorization": "Bearer, the password"},
+        "http": {
+            "method": "POST",
+            "url": f"{settings.intake_url}/ingest/{feed}",
+            "authorization": "Bearer, the password",
+            "media_types": list(FORMATS[contract.format.type].media_types) if contract.is_decoded else ["application/json"],
+        },
         "password": password if show_secret else None,
     }
+    if contract.format.type == "talq":  # a gateway is told the root of its CMS
+        document["talq"] = {"url": f"{settings.intake_url}/talq/{feed}"}
     if as_json:
         common.print_json(document)
         return
@@ -61,4 +69,6 @@ def access_command(
         ("HTTP", f"POST {document['http']['url']}, header Authorization: Bearer PASSWORD"),
         ("Password", password if show_secret else common.pasteable(f"vigie feeds access {feed} --show-secret prints it")),
     ]
+    if "talq" in document:
+        rows.insert(-1, ("TALQ", f"the CMS is {document['talq']['url']} (log reports: POST …/log-reports)"))
     common.print_table(("", f"Feed {feed}"), rows)
