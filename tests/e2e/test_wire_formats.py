@@ -64,7 +64,7 @@ _LOG_REPORT: Final = {
         {
             "cmsRefId": "monitoring",
             "data": {
-                "type": "StateChangeEventLogData",
+                "type": "EventLogData",
                 "eventType": "lampFailure",
                 "srcAddress": "0f3ac7e0-0000-4000-8000-00000000c012",
                 "timestamp": "2026-11-22T05:10:00Z",
@@ -187,12 +187,12 @@ def test_what_four_systems_send_is_in_core_after_a_build(instance: Instance) -> 
         for row in instance.ask("SELECT feed, asset_ref, property, value_last FROM core.observation_hourly")
     }
     assert found["broker", "urn:ngsi-ld:OffStreetParking:foch", "free_places"] == 112
-    assert found["bins", "70b3d57ed0000007", "fill_level"] == 64.5
-    assert found["bins", "70b3d57ed0000007", "rssi"] == -97
+    assert found["bins", "70B3D57ED0000007", "fill_level"] == 64.5
+    assert found["bins", "70B3D57ED0000007", "rssi"] == -97
     # Severe is 3 of 4.
     assert [v for (feed, ref, prop), v in found.items() if feed == "warnings" and "FR051" in ref and prop.startswith("warning.")]
-    lamp = instance.ask("SELECT asset_ref, fault_type, started_at FROM core.failure_episode")
-    assert [(row["asset_ref"], row["fault_type"]) for row in lamp] == [("0f3ac7e0-0000-4000-8000-00000000c012", "lamp-out")]
+    lamp = instance.ask("SELECT asset_key, fault_type, started_at FROM core.failure_episode")
+    assert [(row["asset_key"], row["fault_type"]) for row in lamp] == [("lighting:0f3ac7e0-0000-4000-8000-00000000c012", "lamp-out")]
     assert str(lamp[0]["started_at"]).startswith("2026-11-22")
 
     status = instance.vigie("status", "--json").document
