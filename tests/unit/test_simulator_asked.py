@@ -23,11 +23,12 @@ import requests
 from ingestion.connectors.model import Fetched, Limits
 from ingestion.connectors.rest import fetch_rest
 from ingestion.contracts.canonical import CONTRACTS
+from ingestion.feeds.load import load_feed
 from ingestion.feeds.model import Feed, RestConnector
 from ingestion.formats.message_files import messages_of
 from ingestion.formats.model import Bounds
 from ingestion.mapping.decoded import DecodedStage
-from ingestion.simulator import nature, rivers, served, town, vigilance
+from ingestion.simulator import inventory, nature, rivers, served, town, vigilance
 from ingestion.simulator.asked import Question
 from ingestion.simulator.building_energy import BuildingEnergy
 from ingestion.simulator.buses import Buses
@@ -79,6 +80,36 @@ def test_what_is_answered_becomes_the_rows_it_must(name: str, world: World, outs
     assert system.feed == name
     assert expected
     assert found == expected
+
+
+def test_each_file_becomes_the_rows_it_must(tmp_path: Path) -> None:
+    # Over the night in which clocks go forward, and the mornings on which its estimates are replaced.
+    start = seconds(dt.datetime(2026, 3, 29, tzinfo=dt.UTC))
+    system, feed = BuildingEnergy(World("chalons", 1)), _shipped("sim-batiments-energie", tmp_path)
+    files = []
+    for name, content in system.files(start, start + 6 * DAY):
+        (tmp_path / name).write_bytes(content)
+        files.append(Fetched(tmp_path / name, name))
+    expected = [r for t in system.tables(start, start + 6 * DAY) for r in _complete(t, feed.contract)]
+    found = _decoded(feed, files)
+    assert {r["quality"] for r in expected} == {"E", "R"}
+    assert sorted(map(_hashed, found)) == sorted(map(_hashed, expected))
+
+
+def test_each_alert_becomes_the_rows_it_must(world: World, tmp_path: Path) -> None:
+    system, feed = vigilance.Warnings(world), _shipped("sim-vigilance", tmp_path)
+    files = []
+    for number, message in enumerate(system.messages(_START - 30 * DAY, _START + 7 * DAY)):
+        path = tmp_path / f"{number:03d}.xml"
+        path.write_bytes(message.payload)
+        files.append(Fetched(path, path.name))
+    expected = [r for t in system.tables(_START - 30 * DAY, _START + 7 * DAY) for r in _complete(t, feed.contract)]
+    assert {"Alert", "Update", "Cancel"} <= {r["value_text"] for r in expected}
+    assert _decoded(feed, files) == expected
+
+
+def _shipped(name: str, folder: Path) -> Feed:
+    return load_feed(inventory.write_contracts(World(100, 3), folder)[name])
 
 
 def _from(feed: Feed, start: int) -> Feed:
