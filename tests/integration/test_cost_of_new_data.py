@@ -22,6 +22,8 @@ from tests.integration.dbt_lake import Lake
 # Every model of observations and readings, and what it writes. Reports and work orders are read whole: a city writes some
 # thousands a year, and 4,380 reports cost 0.05 s (docs/indicators.md).
 MODELS: Final = ("observation_hourly", "state_daily", "state_segment", "energy_daily")
+# Extracts of observations that daily indicators are made of; no rows here, but the same look at what has landed.
+EXTRACTS: Final = ("heard_segment", "parking_hourly")
 FEED: Final = {"territory": "ville", "time_zone": "Europe/Paris", "flap_window_minutes": 30, "bridges_communication_gap": False}
 LIGHTS: Final = 13  # 13 lights x 96 quarters = 1,248 rows a day: more than stay in the catalogue, so each day is a file
 AS_OF: Final = "2025-06-01T00:00:00Z"
@@ -54,7 +56,7 @@ def lake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def build(lake: Lake) -> str:
     """Build the models and what they read; what dbt said."""
-    return lake.dbt("run", "--select", *(f"+core__{model}" for model in MODELS), as_of=AS_OF).stdout
+    return lake.dbt("run", "--select", *(f"+core__{model}" for model in (*MODELS, *EXTRACTS)), as_of=AS_OF).stdout
 
 
 def land(lake: Lake, con: duckdb.DuckDBPyConnection, day: int) -> None:
@@ -110,7 +112,10 @@ def test_one_more_day_reads_that_day_alone(lake: tuple[Lake, int]) -> None:
     output = build(where)
     # The readings of one UTC day belong to two days of Paris.
     assert [f"core__{m}: {2 if m == 'energy_daily' else 1} touched days" in output for m in MODELS] == [True] * len(MODELS)
-    _SEEN[days] = {model: reads(where, compiled(where, model)) for model in MODELS}
+    assert "core__heard_segment: 1 touched days" in output
+    # What was told late in a day holds into the next.
+    assert "core__parking_hourly: 2 touched days" in output
+    _SEEN[days] = {model: reads(where, compiled(where, model)) for model in (*MODELS, *EXTRACTS)}
     for kind in ("observation", "energy_reading"):
         finder = f"{{{{ days_touched_by_{kind}('landing_seq > {where.landing_seq - 2}', 'true') }}}}"
         where.dbt("compile", "--inline", finder, "--output", "json", "--quiet")
@@ -119,6 +124,9 @@ def test_one_more_day_reads_that_day_alone(lake: tuple[Lake, int]) -> None:
     for model in MODELS[:3]:
         # One file of the day's 2,496 observations, however often the model looks at it.
         assert {(files, rows) for table, files, rows in _SEEN[days][model] if table == "observation"} == {(1, 2496)}, model
+    assert {rows for table, _, rows in _SEEN[days]["heard_segment"] if table == "observation"} == {2496}
+    # The day's own, and the day's before, which hold into it.
+    assert {rows for table, _, rows in _SEEN[days]["parking_hourly"] if table == "observation"} == {2496 * 2}
     # The readings of the new day and those of the two before, for what overlaps midnight in any zone.
     assert {rows for table, _, rows in _SEEN[days]["energy_daily"] if table == "energy_reading"} == {96 * 3}
     if len(_SEEN) == 2:

@@ -2,19 +2,41 @@
 -- of the hour. Occupied: the territory's declared hours of the building, else the contract's hours of working days.
 with recursive hour as (
     select
-        hourly.territory,
-        {{ record_key('hourly.feed', 'hourly.asset_key') }} as sensor,
-        hourly.domain,
-        hourly.property,
-        hourly.observed_hour,
-        hourly.local_date,
-        hourly.value_mean,
-        hourly.value_max,
-        coalesce(code.asset_id, hourly.asset_key) as asset_id
-    from {{ ref('core__environment_hourly') }} as hourly
+        feed,
+        asset_key,
+        territory,
+        domain,
+        property,
+        {{ utc_hour_number('observed_hour') }} as hour_number,
+        local_date,
+        value_mean,
+        value_max
+    from {{ ref('core__environment_hourly') }}
+    where property in ('air_temperature', 'co2', 'relative_humidity')
+),
+
+-- By day: a code changes what it stands for at a local midnight. Asked for each hour, it took ten times as long.
+sensor as (
+    select
+        told.feed,
+        told.asset_key,
+        told.territory,
+        told.domain,
+        told.local_date,
+        coalesce(code.asset_id, told.asset_key) as asset_id
+    from (
+        select
+            feed,
+            asset_key,
+            territory,
+            domain,
+            local_date,
+            make_timestamptz(max(hour_number) * 3600000000) as last_hour
+        from hour
+        group by feed, asset_key, territory, domain, local_date
+    ) as told
     asof left join {{ ref('core__asset_code') }} as code
-        on hourly.asset_key = code.asset_key and hourly.observed_hour >= code.valid_from
-    where hourly.property in ('air_temperature', 'co2', 'relative_humidity')
+        on told.asset_key = code.asset_key and told.last_hour >= code.valid_from
 ),
 
 -- From a sensor up to the building that holds it; eight steps are a campus, its building, floor, wing, room, cupboard and box.
@@ -23,7 +45,7 @@ climb as (
         asset_id,
         asset_id as reached_id,
         0 as steps
-    from (select distinct asset_id from hour) as sensor
+    from (select distinct asset_id from sensor) as known
     union all
     select
         climb.asset_id,
@@ -44,13 +66,14 @@ housed as (
     group by climb.asset_id
 ),
 
-indoor as (
+indoor as materialized (
     select
-        hour.*,
+        sensor.*,
         -- In a feed of buildings, what is in no known building is a place of its own; elsewhere it may stand in the street.
-        coalesce(housed.building_id, case when hour.domain = 'PAT' then hour.asset_id end) as building_id
-    from hour
-    left join housed on hour.asset_id = housed.asset_id
+        coalesce(housed.building_id, sensor.asset_id) as building_id
+    from sensor
+    left join housed on sensor.asset_id = housed.asset_id
+    where housed.building_id is not null or sensor.domain = 'PAT'
 ),
 
 day as (
@@ -67,7 +90,6 @@ day as (
     inner join {{ ref('core__calendar_day') }} as calendar
         on indoor.territory = calendar.territory and indoor.local_date = calendar.local_date
     inner join {{ source('raw', 'territory') }} as territory on indoor.territory = territory.territory
-    where indoor.building_id is not null
     group by indoor.building_id, indoor.territory, indoor.local_date
 ),
 
@@ -110,11 +132,13 @@ occupied as (
     where day.opens_at is not null
 ),
 
-band as (
+band as materialized (
     select
         day.building_id,
         day.local_date,
         told.property,
+        strftime(day.local_date, '%m-%d') >= '{{ var('heating_season')[0] }}'
+        or strftime(day.local_date, '%m-%d') <= '{{ var('heating_season')[1] }}' as is_heating_season,
         case
             when own.property is not null then own.minimum
             when common.property is not null then common.minimum
@@ -156,25 +180,48 @@ band as (
             and day.local_date < coalesce(cast(common.valid_to as date), date '9999-12-31')
 ),
 
-weighed as (
+-- How much of each hour is occupied, from 0 to 1. Declared hours may overlap: an hour is not occupied twice.
+occupied_hour as materialized (
+    select
+        building_id,
+        local_date,
+        hour_number,
+        least(1, fsum({{ overlap_seconds(
+            'from_at', 'until_at', 'make_timestamptz(hour_number * 3600000000)', 'make_timestamptz((hour_number + 1) * 3600000000)'
+        ) }}) / 3600) as hours
+    from (
+        select
+            *,
+            unnest(
+                range({{ utc_hour_number('from_at') }}, {{ utc_hour_number('until_at - interval 1 microsecond') }} + 1)
+            ) as hour_number
+        from occupied
+    ) as spread
+    group by building_id, local_date, hour_number
+),
+
+-- Made before the hours are looked up: else the engine joined every building with every other of the same hour.
+placed as materialized (
     select
         indoor.building_id,
-        indoor.local_date,
-        indoor.sensor,
-        indoor.property,
-        indoor.observed_hour,
-        any_value(indoor.value_mean) as value_mean,
-        any_value(indoor.value_max) as value_max,
-        -- Declared hours may overlap: an hour is not occupied twice.
-        least(1, fsum({{ overlap_seconds(
-            'occupied.from_at', 'occupied.until_at', 'indoor.observed_hour', 'indoor.observed_hour + interval 1 hour'
-        ) }}) / 3600) as hours
-    from indoor
-    inner join occupied on indoor.building_id = occupied.building_id and indoor.local_date = occupied.local_date
-    where
-        occupied.from_at < indoor.observed_hour + interval 1 hour
-        and occupied.until_at > indoor.observed_hour
-    group by indoor.building_id, indoor.local_date, indoor.sensor, indoor.property, indoor.observed_hour
+        hour.local_date,
+        {{ record_key('hour.feed', 'hour.asset_key') }} as sensor,
+        hour.property,
+        hour.hour_number,
+        hour.value_mean,
+        hour.value_max
+    from hour
+    inner join indoor
+        on hour.feed = indoor.feed and hour.asset_key = indoor.asset_key and hour.local_date = indoor.local_date
+),
+
+weighed as materialized (
+    select
+        placed.*,
+        occupied_hour.hours
+    from placed
+    inner join occupied_hour
+        on placed.building_id = occupied_hour.building_id and placed.hour_number = occupied_hour.hour_number
 ),
 
 judged as (
@@ -185,8 +232,7 @@ judged as (
         coalesce(band.minimum, band.maximum) is not null as has_band,
         greatest(0, weighed.value_mean - band.maximum) as excess,
         greatest(0, band.minimum - weighed.value_mean) as lack,
-        strftime(weighed.local_date, '%m-%d') >= '{{ var('heating_season')[0] }}'
-        or strftime(weighed.local_date, '%m-%d') <= '{{ var('heating_season')[1] }}' as is_heating_season
+        band.is_heating_season
     from weighed
     inner join band
         on weighed.building_id = band.building_id and weighed.local_date = band.local_date and weighed.property = band.property
