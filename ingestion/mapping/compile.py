@@ -248,9 +248,13 @@ def _with_units_of_rows(feed: Feed, targets: list[_Target]) -> list[_Target]:
         return targets
     codes = {**{code: code for code in UNITS}, **SPELLINGS}
     stated = unit.expression
-    to_lake = _case((f"{stated} = {literal(s)}", _in_lake_unit(value.expression, UNITS[code])) for s, code in codes.items())
+    # A truth value, 0 or 1 with its text (`true`, `start`), has no unit.
+    text = by_name.get("value_text")
+    is_flag = "false" if text is None else f"({stated} IS NULL AND {value.expression} IN (0, 1) AND {text.expression} IS NOT NULL)"
+    known = [(f"{stated} = {literal(s)}", _in_lake_unit(value.expression, UNITS[code])) for s, code in codes.items()]
+    to_lake = _case([(is_flag, value.expression), *known])
     in_lake = _case((f"{stated} = {literal(s)}", literal(UNITS[code].canonical)) for s, code in codes.items())
-    unknown = f"({value.expression} IS NOT NULL AND {_typed('unit')} IS NULL)"
+    unknown = f"({value.expression} IS NOT NULL AND {_typed('unit')} IS NULL AND NOT coalesce({is_flag}, false))"
     shown = f"'unit: ' || coalesce('\"' || left({stated}, 100) || '\"', 'nothing') || {literal(' ' + REASONS['unknown_unit'])}"
     by_name["unit"] = replace(unit, expression=in_lake, failed=unknown, reason="unknown_unit", shown=shown)
     if value.failed is not None:

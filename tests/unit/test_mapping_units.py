@@ -48,6 +48,28 @@ def test_each_record_is_converted_by_the_unit_it_states(tmp_path: Path, extensio
     assert [(r["position"], r["reason"]) for r in seen.rejects] == [(4, "unknown_unit"), (5, "unknown_unit"), (6, "not_a_number")]
 
 
+def test_a_truth_value_with_its_text_needs_no_unit(tmp_path: Path, extension_directory: Path) -> None:
+    """0 or 1 beside `false` or `start` measures nothing; any other number, or no text, still needs its unit."""
+    contract = {
+        "contract": "observation",
+        "fields": [{"name": n} for n in ("ref", "what", "at", "v", "t", "u")],
+        "mapping": {
+            "asset_ref": "ref",
+            "property": "what",
+            "observed_at": {"column": "at", "format": "default"},
+            "value": "v",
+            "value_text": "t",
+            "unit": "u",
+        },
+    }
+    rows = ["a,door,2024-01-01T00:00,1,start,", "a,door,2024-01-01T01:00,0,stop,", "a,level,2024-01-01T02:00,1,high,mm"]
+    bad = ["a,level,2024-01-01T03:00,2,high,", "a,level,2024-01-01T04:00,1,,"]
+    seen = previewed(tmp_path, extension_directory, contract, "\n".join(["ref,what,at,v,t,u", *rows, *bad]) + "\n")
+
+    assert [(r["value"], r["value_text"], r["unit"]) for r in seen.rows] == [(1, "start", None), (0, "stop", None), (0.001, "high", "m")]
+    assert [(r["position"], r["reason"]) for r in seen.rejects] == [(4, "unknown_unit"), (5, "unknown_unit")]
+
+
 def test_a_column_is_converted_to_the_unit_of_its_name(tmp_path: Path, extension_directory: Path) -> None:
     """Suspensions are kept in minutes (not in the lake's seconds): two hours are 120."""
     contract = {
