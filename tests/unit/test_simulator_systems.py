@@ -14,13 +14,16 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ingestion.contracts.canonical import CONTRACTS
 from ingestion.feeds.load import load_feed
 from ingestion.feeds.model import Feed
+from ingestion.landing import preview
+from ingestion.mapping.canonical import canonical_feed
 from ingestion.simulator import cabinet_log, history, inventory, town
-from ingestion.simulator.clock import DAY, HOUR, seconds
+from ingestion.simulator.clock import DAY, HOUR, instant, seconds
 from ingestion.simulator.presets import Stock, preset
 from ingestion.simulator.scenarios import Scenario
 from ingestion.simulator.speaker import Speaker
@@ -124,6 +127,18 @@ def _received(number: int, m: Message) -> Received:
     """A message as the broker hands it over; over HTTP its topic is the path, with the query."""
     topic = m.topic or (m.path or f"/ingest/{m.feed}").lstrip("/")
     return Received(number, m.feed, topic, m.payload, m.sent_at * 1_000_000)
+
+
+def test_history_lands_without_a_rejection(world: World, feeds: dict[str, Feed], tmp_path: Path, extension_directory: Path) -> None:
+    """By the way that canonical files take: what a decoder may store, history may too."""
+    end = _START + DAY
+    files = history.write(world, tmp_path, instant(_START), instant(end))
+    for feed in town.SYSTEMS:
+        (path,) = files.canonical[feed]
+        read = canonical_feed(feeds[feed], pq.read_schema(path).names)
+        seen = preview(read, path, extension_directory=extension_directory)
+        assert seen.rejects == [], feed
+        assert seen.received == files.rows[feed], feed
 
 
 def test_all_that_speaks_is_described(world: World, feeds: dict[str, Feed], tmp_path: Path) -> None:
