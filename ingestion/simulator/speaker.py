@@ -77,7 +77,7 @@ class Speaker:
     feed: ClassVar[str]
     contract: ClassVar[str] = "observation"
     properties: ClassVar[tuple[Property, ...]]
-    # Which property says the state, and what of it each word of a trouble is; its first text is that all is well.
+    # Which property says the state, and which of its texts each word of a trouble is; the others say that all is well.
     state: ClassVar[str] = ""
     words: ClassVar[dict[str, int]] = {}
     period: ClassVar[int]
@@ -144,24 +144,27 @@ class Speaker:
     def scenes(self, start: int, end: int) -> Iterator[Scene]:
         """Yield what its equipment goes through in [start, end)."""
         days = lru_cache(maxsize=_DAYS_OF_SCENES)(self._observe)
-        said = sorted(set(self.troubles(start, end)), key=_order)
-        for t in said:
+        texts = next((p.texts for p in self.properties if p.name == self.state), ())
+        # Whatever is not the word of a trouble says that all is well: a vehicle is parked, or moves.
+        well = set(range(len(texts))) - set(self.words.values())
+        for t in sorted(set(self.troubles(start, end)), key=_order):
             until = t.ended + _LOOK
-            first = self._first(days, t.asset, self.words.get(t.word), t.started, t.ended)
-            again = None if first is None else self._first(days, t.asset, 0, t.ended, until)
+            first = self._first(days, t.asset, {self.words[t.word]} if t.word in self.words else set(), t.started, t.ended)
+            again = None if first is None else self._first(days, t.asset, well, t.ended, until)
             yield Scene(self.feed, self.refs[t.asset], t.kind, t.started, t.ended, first, again, t.scenario)
         for t in sorted(set(self.silences(start, end)), key=_order):
             yield Scene(self.feed, self.refs[t.asset], t.kind, t.started, t.ended, None, None, t.scenario)
 
     # --- samples
 
-    def _first(self, days: Callable[[int], Told], entity: int, code: int | None, start: int, until: int) -> int | None:
-        """Return the first sample of an asset in [start, until) that says a state."""
-        if code is None or not self.state:
+    def _first(self, days: Callable[[int], Told], entity: int, codes: set[int], start: int, until: int) -> int | None:
+        """Return the first sample of an asset in [start, until) that says one of some states."""
+        if not codes:
             return None
         for day in range(start // DAY, (until - 1) // DAY + 1):
             told = days(day)
-            rows = (told.entity == entity) & (told.observed >= start) & (told.observed < until) & (told.values[self.state] == code)
+            rows = (told.entity == entity) & (told.observed >= start) & (told.observed < until)
+            rows &= np.isin(told.values[self.state], sorted(codes))
             if rows.any():
                 return int(told.observed[rows].min())
         return None

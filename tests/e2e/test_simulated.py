@@ -24,7 +24,7 @@ import psutil
 import pytest
 
 from ingestion.lake.session import connect
-from ingestion.simulator import live
+from ingestion.simulator import inventory, live
 from ingestion.simulator.clock import seconds
 from ingestion.simulator.wire import Wire
 from orchestration import simulation
@@ -40,8 +40,8 @@ _CALL_TIMEOUT_S: Final = 900
 _PATIENCE_S: Final = 900
 _POLL_S: Final = 2.0
 _SIZE: Final = "120"
-_SPOKEN: Final = ("sim-appels", "sim-compteurs", "sim-eclairage", "sim-interventions", "sim-signalements")
-_ALL: Final = {*_SPOKEN, "sim-patrimoine"}
+_ALL: Final = set(inventory.FEEDS)
+_SPOKEN: Final = _ALL - set(inventory.INVENTORIES)
 # What is sent anew after a speaker that had not written down how far it got.
 _REWOUND: Final = dt.timedelta(minutes=20)
 
@@ -163,6 +163,20 @@ def test_what_equipment_says_reaches_core(territory: Territory) -> None:
     _assert_everything_landed(territory)
 
 
+def test_a_scenario_that_is_started_is_spoken(territory: Territory) -> None:
+    """By a speaker that goes on where it was: what the territory sends, with it, is what lands."""
+    reached = territory.sent_until()
+    (silent, _) = territory.vigie("simulate", "gateway-out", "--json").document["phases"][-2:]
+    assert silent["phase"] == "silent"
+    begins = dt.datetime.fromisoformat(silent["from"])
+    assert begins > reached
+    log = territory.settings.logs_path / "simulator.log"
+    _eventually(lambda: f"('gateway-out', '{begins.isoformat()}')" in log.read_text(encoding="utf-8"), "the speaker knows the scenario")
+    _eventually(lambda: territory.sent_until() > begins + dt.timedelta(minutes=2), "it speaks on")
+    assert territory.status()["services"]["simulator"]["state"] == "healthy"
+    _assert_everything_landed(territory)
+
+
 def test_a_reader_that_is_killed_is_replaced_and_nothing_lands_twice(territory: Territory) -> None:
     found: list[psutil.Process] = []
     _eventually(lambda: bool(found.extend(_readers(territory.settings)) or found), "a process reads the stream")
@@ -243,7 +257,7 @@ def _assert_everything_landed(territory: Territory) -> None:
     expected = territory.sent(territory.live_from(), reached)
     held = territory.messages()
     assert {feed: n for feed, n in expected.items() if held[feed] < n} == {}
-    assert set(held) <= set(_SPOKEN)
+    assert set(held) <= _SPOKEN
 
 
 def _assert_balanced(status: Any) -> None:
