@@ -196,7 +196,7 @@ select
     judged.subcategory,
     judged.fault_type,
     judged.commune,
-    judged.asset_key,
+    coalesce(code.asset_id, judged.asset_key) as asset_key,
     judged.owner_authority,
     judged.reports,
     judged.interventions,
@@ -228,4 +228,6 @@ select
     judged.is_gtr_kept
 from judged
 inner join {{ source('raw', 'territory') }} as territory on judged.territory = territory.territory
+asof left join {{ ref('core__asset_code') }} as code
+    on judged.asset_key = code.asset_key and judged.started_at >= code.valid_from
 order by local_date, judged.case_key
