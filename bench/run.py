@@ -17,7 +17,7 @@ RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 RAW: Final = Path(__file__).with_name("results.json")
 BENCHMARKS: Final = ("batch", "scans", "decode", "intake", "stream", "year")
 # An hour of waiting: on request only.
-SLOW: Final = ("schedule",)
+SLOW: Final = ("schedule", "soak")
 
 
 def main(words: list[str]) -> None:
@@ -52,6 +52,8 @@ def report(found: dict[str, Any]) -> str:
         parts.append(_year(found["year"]))
     if "schedule" in found:
         parts.append(_schedule(found["schedule"]))
+    if "soak" in found:
+        parts.append(_soak(found["soak"]))
     return "\n".join(parts)
 
 
@@ -191,6 +193,30 @@ An instance with 200 simulated lights over {s["minutes"]} minutes, landing each 
 
 When nothing arrives, all {s["idle_processes"]} services together take {s["idle_percent_of_a_core"]} % of one core (over {s["idle_minutes"]} minutes): Dagster's loops and a look at the
 stream each minute.
+"""
+
+
+def _soak(s: dict[str, Any]) -> str:
+    feeds = "\n".join(
+        f"| {name} | {t['received']:,} | {t['stored']:,} | {t['duplicate']:,} | {t['rejected']:,} |"
+        for name, t in sorted(s["feeds"].items())
+    )
+    memory = "\n".join(f"| {name} | {m['middle_mb']:,} MB | {m['end_mb']:,} MB |" for name, m in s["memory"].items())
+    return f"""\
+## The whole territory, faster than the clock
+
+{_machine(s)}
+All systems of `{s["preset"]}` speak {s["simulated_hours"]} hours at {s["speed"]:g} times real time: {s["messages"]:,} messages in {s["spoken_s"]:,} s, and what is asked is
+asked. Then one build ({s["build_s"]:.0f} s). Received = stored + duplicate + rejected for every feed: {"yes" if s["is_balanced"] else "**no**"}. Failures that equipment told
+of: {s["told"]:,}, found {s["found"]:,}; equipment for which one was invented: {len(s["invented"])}.
+
+| memory (its own and its share of what processes share) | middle third | last third |
+|---|---:|---:|
+{memory}
+
+| feed (a day of history included) | received | stored | duplicate | rejected |
+|---|---:|---:|---:|---:|
+{feeds}
 """
 
 

@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
+import uvicorn
 
 from ingestion.lake.session import EngineLimits, connect
-from ingestion.simulator import history, inventory, live, truth
+from ingestion.simulator import history, inventory, live, served, truth
 from ingestion.simulator.scenarios import Scenario
 from ingestion.simulator.world import World
 from orchestration.assets.streams import messages_waiting
+from orchestration.services import ports
 from orchestration.services.declared import script
 from orchestration.settings import Settings, create_local
 
@@ -75,6 +77,32 @@ class _Memory(threading.Thread):
         return found
 
 
+class _Outside(threading.Thread):
+    """The systems that are asked, answering as of simulated time."""
+
+    def __init__(self, world: World, since: dt.datetime) -> None:
+        super().__init__(daemon=True)
+        self._since, self._speed, self._begun = since.timestamp(), 0.0, time.monotonic()
+        port = ports.choose()
+        self.address = f"http://{ports.LOOPBACK}:{port}"
+        app = served.create_app(lambda: world, self._now)
+        self._server = uvicorn.Server(uvicorn.Config(app, host=ports.LOOPBACK, port=port, log_level="warning", access_log=False))
+
+    def _now(self) -> float:
+        return self._since + (time.monotonic() - self._begun) * self._speed
+
+    def go(self, speed: float) -> None:
+        """Let time pass from now on."""
+        self._begun, self._speed = time.monotonic(), speed
+
+    def run(self) -> None:
+        self._server.run()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self.join()
+
+
 def _resident_mb(pid: int) -> float:
     total = 0
     try:
@@ -110,13 +138,14 @@ def run(preset: str, speed: float, minutes: float) -> dict[str, Any]:
         files = history.write(world, Path(folder) / "history", since - dt.timedelta(days=1), since)
         settings.feeds_path.mkdir(parents=True, exist_ok=True)
         settings.declared_path.mkdir(parents=True, exist_ok=True)
-        inventory.write_contracts(world, settings.feeds_path)
+        outside = _Outside(world, since)
+        inventory.write_contracts(world, settings.feeds_path, asked_at=outside.address, files=Path(folder) / "left", since=since)
         inventory.write_declared(world, settings.declared_path)
         _vigie(home, "up", "--detach", "--simulate", "none")
+        outside.start()
         try:
-            stock = {inventory.FEED: files.inventory}
-            for feed, path in stock.items():
-                _vigie(home, "ingest", feed, str(path))
+            for feed in inventory.INVENTORIES:
+                _vigie(home, "ingest", feed, *map(str, files.of(feed)))
             for feed, paths in files.canonical.items():
                 if paths:
                     _vigie(home, "ingest", feed, "--canonical", *map(str, paths))
@@ -124,11 +153,15 @@ def run(preset: str, speed: float, minutes: float) -> dict[str, Any]:
             status = json.loads(_vigie(home, "status", "--json"))
             memory = _Memory({name: s["pid"] for name, s in status["services"].items() if s["pid"]})
             memory.start()
+            outside.go(speed)
             begun = time.monotonic()
             reached = asyncio.run(live.speak(world, _endpoints(settings), since=since, until=until, speed=speed, stop=lambda: False))
             spoken_s = time.monotonic() - begun
             _until_landed(settings)
             memory.stop()
+            left = served.drop(world, Path(folder) / "left", start, int(until.timestamp()))
+            for feed in [*served.asked(world), *(served.dropped(world) if left else ())]:
+                _vigie(home, "ingest", feed)
             built = json.loads(_vigie(home, "build", "--json"))
             status = json.loads(_vigie(home, "status", "--json"))
             episodes = json.loads(_vigie(home, "sql", _EPISODES, "--format", "json"))
@@ -137,6 +170,7 @@ def run(preset: str, speed: float, minutes: float) -> dict[str, Any]:
                 domains = con.execute(_DOMAINS).fetchall()
         finally:
             _vigie(home, "down")
+            outside.stop()
     feeds = {name: {k: t[k] for k in ("received", "stored", "duplicate", "rejected")} for name, t in status["feeds"].items()}
     return {
         "preset": preset,
