@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from ingestion.formats.enedis_curve import FLUSH_POINTS, Curve, Points, add, curve_of
+from ingestion.formats.enedis_time import instants
 from ingestion.formats.wire import WireBatch, WireOptions
 from ingestion.formats.wire_json import Unreadable
 
@@ -39,6 +40,11 @@ _HEADERS: Final = {
     "etat complementaire": "ec",
     "ec": "ec",
 }
+# Headers of R64, folded: it has an instant and a value in Wh as R63 has, but the value is what the meter's dial shows.
+_OF_INDEXES: Final = frozenset({"cadran", "type releve", "contexte releve", "motif releve", "identifiant classe temporelle"})
+# Steps that meters record, in minutes (Data Connect v5, `interval_length`).
+_STEPS: Final = (5, 10, 15, 30, 60)
+_MINUTE_US: Final = 60_000_000
 _SHARED: Final = ("meter", "quantity", "direction", "unit", "first", "last")
 _BLANK_LINES: Final = re.compile(r"(?:\r?\n[ \t]*)+(?=\r?\n)")
 # What a blank line begins with: looked for first, since most files have none and the expression takes half of their time.
@@ -69,6 +75,8 @@ def read_document(payload: bytes, batch: WireBatch, after: int, options: WireOpt
         shared = dict(zip(names, _cells(values, separator), strict=False))
         header, _, body = body.partition("\n")
         names = _names(header, separator)
+    if _OF_INDEXES & set(map(_folded, _cells(header, separator))):
+        raise Unreadable("unknown_flow", f"indexes (R64), no energies over intervals: {header[:200]!r}")
     if "d" not in names or "v" not in names:
         raise Unreadable("unknown_flow", f"no header of a load curve (Horodate, Valeur): {header[:200]!r}")
     if not body.strip():
@@ -83,13 +91,38 @@ def read_document(payload: bytes, batch: WireBatch, after: int, options: WireOpt
 def _add(table: pl.DataFrame, shared: dict[str, str], batch: WireBatch, options: WireOptions) -> None:
     said = [pl.col(n) if n in table.columns else pl.lit(shared.get(n)).cast(pl.String).alias(n) for n in (*_SHARED, "d", "v", "p")]
     points = table.with_columns(said).with_columns(_quality(table.columns).alias("q"))
-    points = points.with_columns(pl.col("p").fill_null(shared.get("p"))) if shared.get("p") else points
+    if shared.get("p"):
+        points = points.with_columns(pl.col("p").fill_null(shared.get("p")))
+    elif shared and "p" not in table.columns:
+        points = points.with_columns(_spacing(points["d"], options.time_zone))
     kinds = points.select(_SHARED).unique(maintain_order=True).with_row_index("curve")
     points = points.join(kinds, on=list(_SHARED), how="left", nulls_equal=True, maintain_order="left")
     curves = [_curve(row) for row in kinds.select(_SHARED).iter_rows()]
     for part in _parts(points):
         some = Points(part["position"].to_numpy(), part["curve"].to_numpy(), part["d"], part["v"], part["p"], part["q"])
         add(some, curves, batch, options)
+
+
+def _spacing(written: pl.Series, zone: str) -> pl.Series:
+    """Return the step of each point of one curve, as its neighbours tell it; null where they do not.
+
+    Downloaded files mostly leave `Pas en minutes` empty, or have no such column, and keep a line for each point that lacks a value. A
+    point as far from the one before as from the one behind has that step, if it is one that meters record; a point beside a gap (or
+    at either end) has that of the neighbour it is as far from. Where one step ends and another begins, nothing is told.
+    """
+    at, _ = instants(written, np.zeros(len(written), dtype=np.int64), zone)
+    far = pl.DataFrame({"at": at}).drop_nulls().unique().sort("at").with_columns(before=pl.col("at").diff())
+    far = far.with_columns(after=pl.col("before").shift(-1))
+    is_known = (pl.col("before") == pl.col("after")) & pl.col("before").is_in([m * _MINUTE_US for m in _STEPS])
+    far = far.with_columns(inner=pl.when(is_known).then(pl.col("before")))
+    far = far.with_columns(
+        prior=pl.when(pl.col("before") == pl.col("inner").shift(1)).then(pl.col("before")),
+        next=pl.when(pl.col("after") == pl.col("inner").shift(-1)).then(pl.col("after")),
+    )
+    beside = pl.when((pl.col("prior") == pl.col("next")).fill_null(value=True)).then(pl.coalesce("prior", "next"))
+    step = pl.coalesce("inner", beside) // _MINUTE_US
+    steps = far.select("at", step.cast(pl.String).alias("p"))
+    return pl.DataFrame({"at": at}).join(steps, on="at", how="left", maintain_order="left")["p"]
 
 
 def _parts(points: pl.DataFrame) -> list[pl.DataFrame]:

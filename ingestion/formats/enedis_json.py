@@ -1,20 +1,20 @@
-"""Enedis in JSON: R63 curves and R65 daily energies (SGE), Data Connect load curves and daily energies.
+"""Enedis in JSON: R63 curves and R65 daily energies (SGE), and the measure that Data Connect answers since 2026.
 
-Here: members to columns. Not here: units, times and energies (`enedis_curve`).
+Here: members to columns. Not here: Data Connect before that (`enedis_data_connect`), units, times and energies (`enedis_curve`).
 
 A file of a hundred megabytes is not held as objects: each element of `mesures` is read when its turn comes, into typed records.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 import numpy as np
 
 from ingestion.formats.enedis_curve import FLUSH_POINTS, Curve, Points, add, curve_of
+from ingestion.formats.enedis_data_connect import is_error, read_meter_readings
 from ingestion.formats.wire import WireBatch, WireOptions
 from ingestion.formats.wire_json import QUOTED_BYTES, Unreadable, read_json
 from ingestion.formats.wire_values import to_json
@@ -25,7 +25,6 @@ _UNSET: Final = msgspec.UNSET
 _WRITTEN: Final = frozenset({str, int, float})
 _SPACED: Final = (b" :", b"\n:", b"\r:", b"\t:")
 _QUALIFIERS: Final = ("tc", "iv", "ec")
-_PRODUCTION: Final = re.compile(r"production", re.IGNORECASE)
 
 
 class _Point(msgspec.Struct, gc=False):
@@ -78,6 +77,7 @@ class _Measure(msgspec.Struct, Generic[P], gc=False):
 class _Flow(msgspec.Struct, gc=False):
     header: Any = None
     mesures: list[msgspec.Raw] | msgspec.UnsetType = _UNSET
+    grandeur: msgspec.Raw | msgspec.UnsetType = _UNSET
     meter_reading: msgspec.Raw | msgspec.UnsetType = _UNSET
     interval_reading: msgspec.Raw | msgspec.UnsetType = _UNSET
 
@@ -103,10 +103,13 @@ def read_document(payload: bytes, batch: WireBatch, after: int, topic: str | Non
     if flow.mesures is not _UNSET:
         return _r6x(flow, batch, after, options)
     if flow.meter_reading is not _UNSET or flow.interval_reading is not _UNSET:
-        document = read_json(payload, options)
-        return _data_connect(document, batch, after, topic, options)
-    read_json(payload, options)
-    raise Unreadable("unknown_flow", "neither `mesures` (R63, R65) nor `meter_reading` (Data Connect)")
+        return read_meter_readings(read_json(payload, options), batch, after, topic, options)
+    if flow.grandeur is not _UNSET:
+        # Data Connect since 2026: one measure, without the envelope of R63. A point ends its interval (the first is 00:30), as before.
+        return _measures([payload], _Pending(batch, options, after, stamped="end"), options)
+    if is_error(document := read_json(payload, options)):
+        raise Unreadable("source_error", f"the service answers with an error: {to_json(document)[:200]}")
+    raise Unreadable("unknown_flow", "neither `mesures` (R63, R65), nor `grandeur` or `meter_reading` (Data Connect)")
 
 
 # -- R63, R65
@@ -118,8 +121,13 @@ def _r6x(flow: _Flow, batch: WireBatch, after: int, options: WireOptions) -> int
         raise Unreadable("unknown_flow", f"{code[:20]} holds no energies over intervals: R63 and R65 do")
     if not flow.mesures:
         raise Unreadable("empty", "no element in `mesures`")
-    pending = _Pending(batch, options, after)
-    for raw in flow.mesures:
+    return _measures(flow.mesures, _Pending(batch, options, after), options)
+
+
+def _measures(raws: Sequence[Any], pending: _Pending, options: WireOptions) -> int:
+    """Translate elements of `mesures` one after another, and return how many points they hold."""
+    before = pending.position
+    for raw in raws:
         text = bytes(raw)
         try:
             found = _measure(text, options)
@@ -131,7 +139,7 @@ def _r6x(flow: _Flow, batch: WireBatch, after: int, options: WireOptions) -> int
         else:
             pending.take(*found)
     pending.flush()
-    return pending.position - after
+    return pending.position - before
 
 
 _Columns = dict[str, list[Any]]
@@ -225,8 +233,8 @@ def _mended(document: Any) -> _Measure[Any] | None:
 class _Pending:
     """Points not yet a table, across measures."""
 
-    def __init__(self, batch: WireBatch, options: WireOptions, after: int) -> None:
-        self._batch, self._options = batch, options
+    def __init__(self, batch: WireBatch, options: WireOptions, after: int, *, stamped: str | None = None) -> None:
+        self._batch, self._options, self._stamped = batch, options, stamped
         self.position = after
         self._clear()
 
@@ -245,7 +253,7 @@ class _Pending:
             if not count:
                 continue
             how = (measure.idPrm, quantity.grandeurPhysique, quantity.grandeurMetier, quantity.unite)
-            self._curves.append(curve_of(*map(_or_none, how), period=period))
+            self._curves.append(curve_of(*map(_or_none, how), stamped=self._stamped, period=period))
             self._counts.append(count)
             self.position += count
             d, v, p, q = self._columns
@@ -296,45 +304,3 @@ def _marked(nature: Any, *marks: Any) -> str | None:
 
 def _or_none(value: Any) -> Any:
     return None if value is _UNSET else value
-
-
-# -- Data Connect
-
-
-def _data_connect(document: dict[str, Any], batch: WireBatch, after: int, topic: str | None, options: WireOptions) -> int:
-    """Translate a load curve or daily energies.
-
-    An instant ends its interval (the first of a day is 00:30); a date names its day. Which way the energy went stands in the address
-    that was asked, not always in the answer.
-    """
-    position = after
-    for meter in _meter_readings(document):
-        readings = meter.get("interval_reading")
-        if type(readings) is not list or not readings:
-            position += 1
-            batch.reject(position, "no_points", "a meter without any point", None if options.personal else to_json(meter)[:QUOTED_BYTES])
-            continue
-        kind = meter.get("reading_type")
-        kind = kind if type(kind) is dict else {}
-        way = kind.get("flow_direction", meter.get("flow_direction"))
-        if way is None:
-            way = "production" if topic is not None and _PRODUCTION.search(topic) else "consumption"
-        curve = curve_of(meter.get("usage_point_id"), None, way, kind.get("unit"), stamped="end")
-        step = kind.get("measuring_period")
-        rows = [r if type(r) is dict else {} for r in readings]
-        texts = (
-            [r.get("date") for r in rows],
-            [r.get("value") for r in rows],
-            [r.get("interval_length") or step for r in rows],
-            [r.get("measure_type") for r in rows],
-        )
-        positions = np.arange(position + 1, position + 1 + len(rows))
-        add(Points(positions, np.zeros(len(rows), dtype=np.int64), *texts), [curve], batch, options)
-        position += len(rows)
-    return position - after
-
-
-def _meter_readings(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    found = document.get("meter_reading", document)
-    for meter in found if type(found) is list else [found]:
-        yield meter if type(meter) is dict else {}

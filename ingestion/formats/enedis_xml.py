@@ -18,6 +18,7 @@ from ingestion.formats.wire import WireBatch, WireOptions
 from ingestion.formats.wire_json import Unreadable
 from ingestion.formats.wire_xml import local_name, read_xml
 
+_ROOT: Final = "Courbe"
 _CURVE: Final = "Donnees_Courbe"
 _POINT: Final = "Donnees_Point_Mesure"
 
@@ -30,6 +31,8 @@ def read_document(payload: bytes, batch: WireBatch, after: int, options: WireOpt
     """
     root = read_xml(payload, options)
     curves = [e for e in root.iter() if local_name(e) == _CURVE]
+    if not curves and local_name(root) == _ROOT:
+        raise Unreadable("empty", f"an R4x without any {_CURVE}")
     if not curves:
         raise Unreadable("unknown_flow", f"<{local_name(root)[:40]}> holds no {_CURVE}: of the XML flows, R4x is read")
     position = after
@@ -54,7 +57,7 @@ def _read_curve(element: etree._Element, position: int, batch: WireBatch, option
             [p.get("Horodatage") for p in some],
             [p.get("Valeur_Point") for p in some],
             [step] * len(some),
-            [p.get("Statut_Point") for p in some],
+            [(p.get("Statut_Point") or "").strip() or None for p in some],
         )
         positions = np.arange(position + 1, position + 1 + len(some))
         add(Points(positions, np.zeros(len(some), dtype=np.int64), *texts), [curve], batch, options)

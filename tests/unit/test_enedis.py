@@ -21,7 +21,7 @@ from ingestion.feeds.load import load_feed
 from ingestion.formats.enedis import decode
 from ingestion.formats.wire import WireBatch, WireOptions
 from ingestion.landing import preview
-from tests.unit.wire_corpus.enedis import CSV_HEADER, CSV_LINE, DOWNLOAD, R4X, R65, data_connect, point, r63, reading
+from tests.unit.wire_corpus.enedis import CSV_HEADER, CSV_LINE, DOWNLOAD, R4X, R65, data_connect, data_connect_2026, point, r63, reading
 
 PARIS = WireOptions(time_zone="Europe/Paris", contract="energy_reading")
 EXAMPLE = Path(__file__).resolve().parents[2] / "ingestion" / "feeds" / "examples" / "enedis-r63.yaml"
@@ -221,6 +221,47 @@ def test_data_connect_says_injection_by_its_address_where_the_answer_does_not() 
     assert read(data_connect([reading()], flow_direction="production"))[0][0]["direction"] == "injection"
 
 
+def test_data_connect_since_2026_is_a_bare_measure_stamped_at_the_end() -> None:
+    points = [point("2026-01-15 00:30:00", iv="0", ec="0"), point("2026-01-16 00:00:00", "900", iv="0", ec="1")]
+    rows, _ = read(data_connect_2026(points, modeCalcul="MESURE"))
+    assert [(r["start_at"], r["end_at"], r["energy_wh"], r["quality"]) for r in rows] == [
+        (utc(2026, 1, 14, 23, 0), utc(2026, 1, 14, 23, 30), 600.0, "B"),
+        (utc(2026, 1, 15, 22, 30), utc(2026, 1, 15, 23, 0), 450.0, "B ec=1"),
+    ]
+    former, _ = read(data_connect([reading(), reading("2026-01-16 00:00:00", "900")]))
+    assert [{**r, "quality": None} for r in rows] == [{**r, "quality": None} for r in former]
+
+
+def test_data_connect_since_2026_says_the_way_and_the_day_itself() -> None:
+    day = [{"v": "8263", "d": "2026-01-15"}]
+    (row,), _ = read(data_connect_2026(day, unit="Wh", quantity="EA", way="PROD", typeValeur="GLOBALE", pas="P1D", contexte=[]))
+    assert (row["start_at"], row["end_at"], row["energy_wh"]) == (utc(2026, 1, 14, 23, 0), utc(2026, 1, 15, 23, 0), 8263.0)
+    assert (row["meter_ref"], row["direction"], row["quality"]) == ("30001234567890", "injection", None)
+    peak = data_connect_2026([{"v": "4680", "d": "2026-01-15 13:03:35"}], unit="VA", quantity="PMA", pas="P1D")
+    assert reasons(peak) == ["not_active_energy"]
+    assert reasons(data_connect_2026([])) == ["no_points"]
+    assert reasons(data_connect_2026(day).replace(b'"v": "8263"', b'"v": "8263", "v": "8264"')) == ["duplicate_key"]
+
+
+def test_a_date_of_data_connect_names_its_day_where_the_answer_states_no_step() -> None:
+    kind = {"unit": "Wh", "measurement_kind": "energy"}
+    (row,), _ = read(data_connect([{"value": "540", "date": "2026-03-29"}], reading_type=kind))
+    assert (row["start_at"], row["end_at"]) == (utc(2026, 3, 28, 23, 0), utc(2026, 3, 29, 22, 0))
+    assert reasons(data_connect([{"value": "540", "date": "2026-03-29 00:30:00"}], reading_type=kind)) == ["no_step"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"error": "ADAM-ERR0123", "error_description": "The requested period cannot be anterior to the meter's last activation date"},
+        {"code": "900908", "message": "Resource forbidden ", "description": "API Subscription validation failed."},
+        {"fault": {"code": 900901, "message": "Invalid Credentials"}},
+    ],
+)
+def test_an_error_of_the_service_is_said_to_be_one(answer: dict[str, Any]) -> None:
+    assert reasons(json.dumps(answer)) == ["source_error"]
+
+
 @pytest.mark.parametrize(
     "header",
     [CSV_HEADER, CSV_HEADER.upper(), unicodedata.normalize("NFD", CSV_HEADER).encode("ascii", "ignore").decode()],
@@ -248,6 +289,51 @@ def test_a_downloaded_file_states_its_step_or_is_refused() -> None:
     assert [(r["start_at"], r["energy_wh"]) for r in rows] == [(utc(2026, 1, 14, 23, 0), 600.0), (utc(2026, 1, 14, 23, 30), 450.0)]
     assert reasons(DOWNLOAD.replace("W;30", "W;")) == ["no_step", "no_step"]
     assert reasons(DOWNLOAD.replace("W;30", ";30")) == ["no_unit", "no_unit"]
+
+
+def download(*points: str) -> str:
+    """Return a downloaded file that states no step, of times of 15 January with their values."""
+    return DOWNLOAD.replace("W;30", "W;").split("2026-", 1)[0] + "".join(f"2026-01-15T{p}\r\n" for p in points)
+
+
+def test_points_tell_the_step_of_a_downloaded_file_that_states_none() -> None:
+    stamps = ["00:30:00+01:00;1200", "01:00:00+01:00;", "01:30:00+01:00;900", "02:30:00+01:00;600", "03:00:00+01:00;600"]
+    rows, batch = read(download(*stamps, "03:30:00+01:00;600"))
+    # 02:00 has no line: its neighbours are half an hour from their own others.
+    starts = [utc(2026, 1, 14, 23, 0), utc(2026, 1, 15, 0, 0), *(utc(2026, 1, 15, 1, 0 + m) for m in (0, 30)), utc(2026, 1, 15, 2, 0)]
+    assert [(r["start_at"], r["energy_wh"]) for r in rows] == list(zip(starts, [600.0, 450.0, 300.0, 300.0, 300.0], strict=True))
+    assert {r["end_at"] - r["start_at"] for r in rows} == {30 * 60_000_000}
+    assert [(r.position, r.reason) for r in batch.rejects] == [(2, "no_value")]
+
+
+def test_where_a_downloaded_step_changes_the_point_between_is_refused() -> None:
+    hours, tens = [f"{h:02d}:00:00+01:00;600" for h in range(4)], [f"03:{m}0:00+01:00;600" for m in range(1, 4)]
+    rows, batch = read(download(*hours, *tens))
+    assert [(r["start_at"], r["energy_wh"]) for r in rows] == [
+        *((utc(2026, 1, 14 + (h > 0), (h - 1) % 24, 0), 600.0) for h in range(3)),
+        *((utc(2026, 1, 15, 2, m), 100.0) for m in (10, 20, 30)),
+    ]
+    assert [(r.position, r.reason) for r in batch.rejects] == [(4, "no_step")]
+
+
+def test_spacing_that_no_meter_records_is_no_step() -> None:
+    assert reasons(download(*(f"{h:02d}:00:00+01:00;600" for h in (0, 2, 4, 6)))) == ["no_step"] * 4
+    assert reasons(download(*(f"{h:02d}:00:00+01:00;600" for h in (0, 1)))) == ["no_step"] * 2
+
+
+def test_indexes_in_csv_are_not_taken_for_energies() -> None:
+    header = CSV_HEADER.replace("Nature;Pas", "Contexte relève;Type relève;Cadran")
+    (only,) = read(f"{header}\n{CSV_LINE}\n{CSV_LINE}\n")[1].rejects
+    assert only.reason == "unknown_flow"
+    assert "R64" in only.detail
+
+
+def test_what_stands_around_an_r4x_attribute_is_no_part_of_it() -> None:
+    (row,), _ = read(
+        R4X.replace('"6"', '" 6 "').replace('"R"', '" R "').replace('"2026-01-15T00:00:00+01:00"', '" 2026-01-15T00:00:00+01:00 "')
+    )
+    assert (row["start_at"], row["energy_wh"], row["quality"]) == (utc(2026, 1, 14, 23, 0), 1000.0, "R")
+    assert reasons("<Courbe><Corps><Identifiant_PRM>3</Identifiant_PRM></Corps></Courbe>") == ["empty"]
 
 
 def test_what_qualifies_a_point_is_kept() -> None:

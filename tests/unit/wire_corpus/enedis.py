@@ -33,6 +33,13 @@ def reading(at: Any = "2026-01-15 00:30:00", value: Any = "1200", **more: Any) -
     return {"value": value, "date": at, "interval_length": "PT30M", "measure_type": "B", **more}
 
 
+def data_connect_2026(points: list[Any], *, unit: Any = "W", quantity: Any = "PA", way: Any = "CONS", **measure: Any) -> bytes:
+    """Return an answer of Data Connect since 2026."""
+    curve = {"grandeurMetier": way, "grandeurPhysique": quantity, "unite": unit, "points": points}
+    period = {"dateDebut": "2026-01-15", "dateFin": "2026-01-16"}
+    return json.dumps({"idPrm": "30001234567890", "etapeMetier": "BRUT", "periode": period, **measure, "grandeur": [curve]}).encode()
+
+
 CSV_HEADER: Final = (
     "Identifiant PRM;Date de début;Date de fin;Grandeur physique;Grandeur métier;Etape métier;Unité;"
     "Horodate;Valeur;Nature;Pas;Indice de vraisemblance;Etat complémentaire"
@@ -68,6 +75,8 @@ GOOD: Final = [
     r63([point(value=12)], unit="Wh", quantity="EA", way="PROD"),
     json.dumps(R65).encode(),
     data_connect([reading(), reading("2026-01-15 01:00:00", "900")]),
+    data_connect_2026([point("2026-01-15 00:30:00", iv="0", ec="0"), point("2026-01-15 01:00:00", "900", iv="0", ec="0")]),
+    data_connect_2026([{"v": "9000", "d": "2026-01-15"}], unit="Wh", quantity="EA", way="PROD", pas="P1D", contexte=[]),
     R4X.encode(),
     f"\ufeff{CSV_HEADER}\r\n{CSV_LINE}\r\n".encode(),
     f"{CSV_HEADER}\n{CSV_LINE}\n".replace("1200", "1 200,5").encode("cp1252"),
@@ -104,10 +113,15 @@ BAD: Final = [
     data_connect([reading("2026-03-29 02:30:00")]),
     data_connect([reading("2026-10-25 02:30:00")]),
     data_connect([]),
+    data_connect_2026([]),
+    data_connect_2026([{"v": "4680", "d": "2026-01-15 13:03:35"}], unit="VA", quantity="PMA", pas="P1D"),
+    b'{"grandeur": 1}',
+    b'{"error": "ADAM-ERR0123", "error_description": "The requested period cannot be anterior to the last activation date"}',
     b"<Courbe/>",
     b"<!DOCTYPE a [<!ENTITY b 'c'>]><Courbe>&b;</Courbe>",
     R4X.replace("kW", "kWr").encode(),
     CSV_HEADER.encode(),
+    b"Identifiant PRM;Grandeur physique;Unite;Horodate;Valeur;Type releve;Cadran\n1;EA;Wh;2026-01-15T00:00:00+01:00;12;AQ;HP\n",
     f"{CSV_HEADER}\n{CSV_LINE};;;;\n".encode(),
     f'{CSV_HEADER}\n"{CSV_LINE}\n{CSV_LINE}\n'.encode(),
     b"a;b\n1;2\n",
