@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from google.transit.gtfs_realtime_pb2 import FeedMessage
 
 from ingestion.formats.gtfs_rt_alert import Said, add_alert
+from ingestion.formats.gtfs_rt_json import parse
 from ingestion.formats.gtfs_rt_names import REASONS, Feed, Refused, micros, refused, text_of
 from ingestion.formats.gtfs_rt_trip import StopColumns, add_trip
 from ingestion.formats.gtfs_rt_vehicle import add_vehicle
@@ -38,7 +39,7 @@ def decode(
 ) -> int:
     """Translate one message (see `ingestion.formats.wire.Decoder`): a record is an entity."""
     try:
-        message = _read(payload, options)
+        message, failed = _read(payload, options)
         entities = message.entity
         if len(entities) > options.max_records:
             raise refused("too_many", len(entities))
@@ -56,6 +57,12 @@ def decode(
     for position, entity in enumerate(entities, start=after + 1):
         # An entity's own rows: `batch.mark` counts all contracts, which takes a fifth of the time of a vehicle.
         rows, assets, rejects = len(batch.observations), len(batch.assets), len(batch.rejects)
+        if failed and (lost := failed.get(position - after - 1)) is not None:
+            (reason, detail), written = lost[0].args, lost[1][:QUOTED_BYTES]
+            if options.personal:  # which of its members are personal cannot be told
+                detail, written = REASONS[reason], None
+            batch.reject(position, reason, detail, written)
+            continue
         try:
             _entity(entity, position, feed, stops, said)
         except Refused as error:
@@ -66,31 +73,31 @@ def decode(
     return len(entities)
 
 
-def _read(payload: bytes, options: WireOptions) -> Any:
-    """Return a message without its personal fields.
+def _read(payload: bytes, options: WireOptions) -> tuple[Any, dict[int, tuple[Refused, str]]]:
+    """Return a message without its personal fields, and why entities of it cannot be read, by their place.
 
     Raises:
         Refused, Unreadable: it is none.
     """
     if len(payload) > options.max_bytes:
         raise refused("too_large", f"{len(payload):,} bytes")
-    message = FeedMessage()
+    message, failed = FeedMessage(), dict[int, tuple[Refused, str]]()
     try:
         if payload[:64].lstrip()[:1] == b"{" or payload[:3] == b"\xef\xbb\xbf":
-            json_format.ParseDict(read_json(payload, options), message, ignore_unknown_fields=True)
+            failed = parse(read_json(payload, options), message)
         elif _TEXT.match(payload):
             if len(payload) > _LONGEST_TEXT:
                 raise refused("too_large", f"{len(payload):,} bytes of text")
             text_format.Parse(payload.decode(), message, allow_unknown_field=True)
         else:
             message.ParseFromString(payload)
-    except (DecodeError, json_format.ParseError, text_format.ParseError, ValueError, TypeError, RecursionError) as error:
+    except (DecodeError, text_format.ParseError, ValueError, TypeError, RecursionError) as error:
         raise refused("not_gtfs_rt", error) from error
     if not message.HasField("header"):
         raise refused("no_header")
     if options.personal:
         _forget(message, options.personal)
-    return message
+    return message, failed
 
 
 def _forget(message: Any, personal: frozenset[str]) -> None:

@@ -20,6 +20,7 @@ REASONS: Final[dict[str, str]] = {
     "too_many": "more entities than a message may hold",
     "not_gtfs_rt": "neither the binary, the JSON nor the text form of a GTFS-Realtime message",
     "no_header": "a message without header: nothing says that it is GTFS-Realtime",
+    "invalid_entity": "a member of the entity has another type than GTFS-Realtime gives it",
     "no_id": "an entity without id, which GTFS-Realtime requires",
     "deleted": "the source withdrew the entity, and does not say what it was about",
     "not_read": "a shape, a stop or a modification of trips: experimental, and a matter of the timetable",

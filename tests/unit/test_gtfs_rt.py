@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -310,3 +311,55 @@ def test_a_file_is_staged_by_the_shipped_contract(tmp_path: Path, extension_dire
     assert (shown.received, shown.accepted, shown.rejected, shown.rejected_values) == (3, 3, 0, 0)
     delay = next(row for row in shown.rows if row["property"] == "arrival_delay.3")
     assert (delay["asset_ref"], delay["value"], delay["unit"], delay["value_text"]) == ("trip:T1", 60.0, "s", "S3")
+
+
+def _json(head: dict[str, Any], *entities: dict[str, Any]) -> bytes:
+    return json.dumps({"header": {"gtfs_realtime_version": "2.0", "timestamp": SENT, **head}, "entity": list(entities)}).encode()
+
+
+def test_json_that_networks_write_of_their_own_is_read() -> None:
+    """Identifiers as numbers, numbers as texts, null, names of values in small letters, -1 for no sequence."""
+    vehicle = {
+        "trip": {"trip_id": 417, "route_id": 30, "direction_id": -1, "start_date": "20261122"},
+        "vehicle": {"id": 3340, "label": "", "license_plate": None},
+        "position": {"latitude": "48.5", "longitude": 4.25, "bearing": ""},
+        "current_status": "in_transit_to",
+        "current_stop_sequence": -1,
+        "timestamp": str(SENT - 20),
+    }
+    batch = _decoded(_json({}, {"id": 27, "is_deleted": "false", "trip_update": None, "vehicle": vehicle, "alert": []}))
+    assert _rows(batch) == [
+        ("vehicle:3340", "latitude", _AT, 48.5, None, "deg", "good"),
+        ("vehicle:3340", "longitude", _AT, 4.25, None, "deg", "good"),
+        ("vehicle:3340", "trip", _AT, None, "trip:417@20261122", None, "good"),
+        ("vehicle:3340", "route_id", _AT, None, "30", None, "good"),
+        ("vehicle:3340", "current_status", _AT, None, "IN_TRANSIT_TO", None, "good"),
+    ]
+    assert _reasons(batch) == []
+
+
+def test_a_message_inside_an_answer_is_read() -> None:
+    """With decimals of a second, and one stop where the norm has a list."""
+    update = {"trip": {"trip_id": "T1"}, "timestamp": SENT - 20.5, "stop_time_update": {"stop_sequence": 17, "departure": {"delay": -50}}}
+    answer = {"status": "OK", "response": json.loads(_json({"timestamp": SENT + 0.45}, {"id": "1", "trip_update": update})), "error": None}
+    batch = _decoded(json.dumps(answer).encode())
+    at = (SENT - 21) * 1_000_000
+    assert _rows(batch) == [
+        ("trip:T1", "schedule_relationship", at, None, "SCHEDULED", None, "good"),
+        ("trip:T1", "departure_delay.17", at, -50.0, None, "s", "good"),
+    ]
+
+
+def test_an_entity_of_json_that_fits_nowhere_does_not_lose_the_others() -> None:
+    good = {"vehicle": {"id": "B7"}, "position": {"latitude": 48.5, "longitude": 4.25}, "timestamp": SENT - 20}
+    bad = {**good, "timestamp": "today"}
+    payload = _json({}, {"id": "1", "vehicle": bad}, {"id": "2", "vehicle": good}, "three")  # type: ignore[arg-type] # what is no entity
+    batch = _decoded(payload)
+    assert [(o.position, o.property) for o in batch.observations] == [(2, "latitude"), (2, "longitude")]
+    assert [(r.position, r.reason) for r in batch.rejects] == [(1, "invalid_entity"), (3, "invalid_entity")]
+    assert "today" in str(batch.rejects[0].original)
+    assert _decoded(payload, personal=frozenset({"license_plate"})).rejects[0].original is None
+
+
+def test_a_header_of_json_that_fits_nowhere_refuses_the_message() -> None:
+    assert _reasons(_decoded(_json({"timestamp": "today"}, {"id": "1"}))) == [("record", "not_gtfs_rt")]
