@@ -59,6 +59,14 @@ def decode(
         return 1
     feed = root if root.tag == f"{_ATOM}feed" else root.find("channel") if root.tag == "rss" else None
     if feed is None:
+        alerts = list(root.iter(*_ALERTS))  # EDXL-DE, the IPAWS feed: envelopes that add nothing to what alerts say
+        if len(alerts) > options.max_records:
+            batch.reject(after + 1, "too_many", f"{len(alerts)} alerts: {REASONS['too_many']}", _original(root, options))
+            return 1
+        for position, alert in enumerate(alerts, start=after + 1):
+            _record(alert, alert, None, position, batch, options)
+        if alerts:
+            return len(alerts)
         batch.reject(after + 1, "not_an_alert", f"{REASONS['not_an_alert']}: {root.tag[:200]}", _original(root, options))
         return 1
     entries = feed.findall(f"{_ATOM}entry" if root.tag != "rss" else "item")

@@ -12,19 +12,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2s
+from itertools import pairwise
 from typing import Any, Final
 
 from ingestion.formats.wire_values import to_json
 
 # An area may state several codes. Those that name one zone of a warning service, or one commune, come first; else the first written.
-PREFERRED_SCHEMES: Final = ("EMMA_ID", "INSEE", "NUTS3", "NUTS2", "UGC", "SAME", "FIPS6")
-# ISO 3166: a country or a region of it. Two warnings in it are not about the same place.
-_COUNTRY_SCHEME: Final = re.compile(r"3166|country[ _-]?code", re.IGNORECASE)
+PREFERRED_SCHEMES: Final = ("EMMA_ID", "INSEE", "NUTS3", "NUTS2", "UGC", "SAME", "FIPS6", "WARNCELLID")
+# ISO 3166: a country or a region of it, as is the DWD's `STATE`. Two warnings in it are not about the same place. Nor do the DWD's
+# heights name one (`ALTITUDE`, and whether above or below: `SIGN`).
+_NO_PLACE: Final = re.compile(r".*(?:3166|country[ _-]?code).*|STATE|ALTITUDE|SIGN", re.IGNORECASE | re.DOTALL)
+# What the DWD takes out of an area's polygons is written among its codes.
+HOLE_SCHEME: Final = "EXCLUDE_POLYGON"
 # IUGG mean radius of the Earth, in kilometres: CAP's circles are in kilometres on WGS84, within 0.3 % of a sphere of it.
 _EARTH_KM: Final = 6371.0088
 # A polygon of 36 corners lies within 0.4 % of its circle's radius.
 _CORNERS: Final = 36
 _RING: Final = 4  # RFC 7946: a ring has four positions or more, the last being the first
+_SPACED_COMMA: Final = re.compile(r"\s+,\s*|,\s+")
 # Zones are repeated by every warning about them: what was read is kept, 1,024 geometries of 8 KiB at most.
 _KEPT_CHARS: Final = 8_192
 # A longer slug is cut, and a hash of the whole text keeps two of them apart.
@@ -42,6 +47,7 @@ class Area:
     description: str = ""
     polygons: list[str] = field(default_factory=list)
     circles: list[str] = field(default_factory=list)
+    holes: list[str] = field(default_factory=list)
     geocodes: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -82,7 +88,7 @@ def refs_of(area: Area, sender: str) -> list[str]:
     """
     schemes: dict[str, list[str]] = {}
     for scheme, code in area.geocodes:
-        if _COUNTRY_SCHEME.search(scheme) is None and code not in schemes.setdefault(scheme, []):
+        if _NO_PLACE.fullmatch(scheme) is None and code not in schemes.setdefault(scheme, []):
             schemes[scheme].append(code)
     if not schemes:
         return [f"area:{slug(sender)}/{slug(area.description)}"]
@@ -99,12 +105,12 @@ def place_of(area: Area) -> Place:
     """
     if not area.polygons and not area.circles:
         return Place()
-    polygons, circles = tuple(area.polygons), tuple(area.circles)
-    small = sum(map(len, polygons)) + sum(map(len, circles)) <= _KEPT_CHARS
-    return _kept_place(polygons, circles) if small else _place(polygons, circles)
+    shapes = tuple(area.polygons), tuple(area.circles), tuple(area.holes)
+    small = sum(len(text) for texts in shapes for text in texts) <= _KEPT_CHARS
+    return _kept_place(*shapes) if small else _place(*shapes)
 
 
-def _place(polygons: Sequence[str], circles: Sequence[str]) -> Place:
+def _place(polygons: Sequence[str], circles: Sequence[str], holes: Sequence[str]) -> Place:
     rings: list[list[list[float]]] = [_ring(text) for text in polygons]
     centres: list[tuple[float, float]] = []
     for text in circles:
@@ -117,25 +123,46 @@ def _place(polygons: Sequence[str], circles: Sequence[str]) -> Place:
     points = [p for ring in rings for p in ring] + [[*c] for c in centres]
     west, east = min(p[0] for p in points), max(p[0] for p in points)
     south, north = min(p[1] for p in points), max(p[1] for p in points)
+    shapes = [[ring] for ring in rings]
+    for hole in map(_ring, holes):
+        for shape in shapes:
+            if any(_is_inside(corner, shape[0]) for corner in hole):
+                shape.append(hole)
+                break
     geometry: Any = None
-    if len(rings) == 1:
-        geometry = {"type": "Polygon", "coordinates": rings}
-    elif rings:
-        geometry = {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}
+    if len(shapes) == 1:
+        geometry = {"type": "Polygon", "coordinates": shapes[0]}
+    elif shapes:
+        geometry = {"type": "MultiPolygon", "coordinates": shapes}
     return Place((west + east) / 2, (south + north) / 2, None if geometry is None else to_json(geometry))
 
 
 _kept_place = lru_cache(maxsize=1_024)(_place)
 
 
+def _is_inside(position: list[float], ring: list[list[float]]) -> bool:
+    """Whether a position lies in a ring: a ray from it to the east crosses an odd number of its sides."""
+    x, y = position
+    crossed = False
+    for (x1, y1), (x2, y2) in pairwise(ring):
+        if (y1 > y) != (y2 > y) and x < x1 + (x2 - x1) * (y - y1) / (y2 - y1):
+            crossed = not crossed
+    return crossed
+
+
 def _ring(text: str) -> list[list[float]]:
     """Return the ring of `latitude,longitude latitude,longitude …`, closed where the source left it open."""
-    ring = [_position(pair) for pair in text.split()]
+    ring = [_position(pair) for pair in _joined(text).split()]
     if ring and ring[0] != ring[-1]:
         ring.append(ring[0])
     if len(ring) < _RING:
         raise InvalidArea(f"a polygon needs three corners: {text[:80]!r}")
     return ring
+
+
+def _joined(text: str) -> str:
+    """Return coordinates without the spaces that some senders write after (or before) a comma."""
+    return _SPACED_COMMA.sub(",", text) if _SPACED_COMMA.search(text) else text
 
 
 def _position(pair: str) -> list[float]:
@@ -150,7 +177,7 @@ def _position(pair: str) -> list[float]:
 
 
 def _circle(text: str) -> tuple[float, float, float]:
-    centre, _, written = text.strip().partition(" ")
+    centre, _, written = _joined(text.strip()).partition(" ")
     try:
         radius = float(written)
     except ValueError:

@@ -57,6 +57,11 @@ _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(Z|[
 _REFERENCE_PARTS: Final = 3  # sender,identifier,sent
 # MeteoAlarm's parameter `awareness_type` ("1; Wind") names the hazard in one language, and without the level that its events hold.
 _HAZARD: Final = "awareness_type"
+# Event codes that say nothing of the event: the DWD's profile, licence and colour, and the `NWS` that stands in SAME for all that SAME
+# has no code for (the code after it tells).
+_NO_EVENT_CODES: Final = frozenset(("PROFILE_VERSION", "LICENSE", "AREA_COLOR"))
+_NO_SAME_CODE: Final = ("SAME", "NWS")
+_DWD_GROUP: Final = "GROUP"  # `WIND`, beside the number `II` of its strength: the level says that already
 
 
 class Refused(Exception):
@@ -166,8 +171,13 @@ def event_of(info: Info) -> str:
     ('thunderstorm', 'vent_violent')
     """
     hazard = next((value.rpartition(";")[2] for name, value in info.parameters if name == _HAZARD), "")
-    code = info.codes[0][1] if info.codes else ""
-    return slug(hazard) or slug(info.hazard) or slug(code) or slug(info.texts["event"]) or "event"
+    return slug(hazard) or slug(info.hazard) or slug(_code(info)) or slug(info.texts["event"]) or "event"
+
+
+def _code(info: Info) -> str:
+    """Return the first code that says which event it is, the empty text where none does."""
+    telling = [pair for pair in info.codes if pair[0] not in _NO_EVENT_CODES and pair != _NO_SAME_CODE]
+    return next((value for name, value in telling if name == _DWD_GROUP), telling[0][1] if telling else "")
 
 
 class _Writer:

@@ -12,7 +12,7 @@ from typing import Final
 
 from lxml import etree
 
-from ingestion.formats.cap_area import Area
+from ingestion.formats.cap_area import HOLE_SCHEME, Area
 from ingestion.formats.wire_xml import local_name
 
 NAMESPACES: Final = ("urn:oasis:names:tc:emergency:cap:1.2", "urn:oasis:names:tc:emergency:cap:1.1")
@@ -142,7 +142,11 @@ def _area(root: etree._Element) -> Area:
     for element in root:
         name = element.tag[cut:]
         if name == "geocode":
-            area.geocodes += _pairs(element)
+            for scheme, code in _pairs(element):
+                if scheme == HOLE_SCHEME:
+                    area.holes.append(code)
+                else:
+                    area.geocodes.append((scheme, code))
         elif name == "areaDesc":
             area.description = (element.text or "").strip()
         elif (text := (element.text or "").strip()) and name in ("polygon", "circle"):

@@ -263,6 +263,64 @@ def test_rss_is_read_likewise() -> None:
     assert [o[1:6] for o in batch.observations] == [("alert:r1", "title", 1_795_348_800_000_000, None, "Vigilance")]
 
 
+_DWD_CODES = "".join(
+    f"<eventCode><valueName>{name}</valueName><value>{value}</value></eventCode>"
+    for name, value in (("PROFILE_VERSION", "2.1.14"), ("LICENSE", "CC BY"), ("II", "52"), ("GROUP", "WIND"), ("AREA_COLOR", "251 140 0"))
+)
+_NWS_CODES = "".join(
+    f"<eventCode><valueName>{name}</valueName><value>{value}</value></eventCode>"
+    for name, value in (("SAME", "NWS"), ("NationalWeatherService", "BHS"))
+)
+
+
+@pytest.mark.parametrize(
+    ("codes", "event"),
+    [
+        (_DWD_CODES, "warning.wind"),  # of the DWD's codes only `GROUP` names the hazard
+        (_NWS_CODES, "warning.bhs"),  # SAME says NWS of all it has no code for
+        ("<eventCode><valueName>SAME</valueName><value>FFA</value></eventCode>", "warning.ffa"),
+        ("<eventCode><valueName>LICENSE</valueName><value>CC BY</value></eventCode>", "warning.vent_violent"),
+    ],
+)
+def test_a_code_that_says_nothing_of_the_event_does_not_name_it(codes: str, event: str) -> None:
+    batch = _decoded(alert(HEAD + INFO.replace("<area>", f"{codes}<area>", 1)))
+    assert [level[1] for level in _levels(batch)][1:] == [event]
+
+
+def test_what_is_taken_out_of_a_polygon_is_a_hole_of_it_and_no_code() -> None:
+    area = (
+        "<area><areaDesc>Kreis</areaDesc><polygon>49,12 49,13 50,13 50,12 49,12</polygon><polygon>40,2 40,3 41,3 40,2</polygon>"
+        "<geocode><valueName>EXCLUDE_POLYGON</valueName><value>49.4,12.4 49.4,12.6 49.6,12.6 49.4,12.4</value></geocode>"
+        "<geocode><valueName>STATE</valueName><value>BY</value></geocode>"
+        "<geocode><valueName>WARNCELLID</valueName><value>109172000</value></geocode></area>"
+    )
+    batch = _decoded(alert(HEAD + INFO.replace(AREA, area)))
+    (found,) = (a for a in batch.assets if a.asset_type == "warning_area")
+    assert found.asset_ref == "WARNCELLID:109172000"
+    assert found.geometry is not None
+    assert json.loads(found.geometry) == {
+        "type": "MultiPolygon",
+        "coordinates": [
+            [[[12, 49], [13, 49], [13, 50], [12, 50], [12, 49]], [[12.4, 49.4], [12.6, 49.4], [12.6, 49.6], [12.4, 49.4]]],
+            [[[2, 40], [3, 40], [3, 41], [2, 40]]],
+        ],
+    }
+
+
+@pytest.mark.parametrize("spaced", ["49, 12 49, 13 50, 13", "49 ,12\n49 , 13\n50,13"])
+def test_spaces_around_the_comma_of_a_corner_are_passed_over(spaced: str) -> None:
+    assert place_of(Area(polygons=[spaced])) == place_of(Area(polygons=["49,12 49,13 50,13"]))
+    assert place_of(Area(circles=["49, 12 5"])) == place_of(Area(circles=["49,12 5"]))
+
+
+def test_alerts_in_an_envelope_are_records_of_their_own() -> None:
+    second = alert(HEAD.replace("A1", "A2") + INFO)
+    message = f"<d:alerts xmlns:d='urn:example:feed'>{alert(HEAD + INFO)}<d:content><d:xml>{second}</d:xml></d:content></d:alerts>"
+    batch = _decoded(message)
+    assert [(o.position, o.asset_ref) for o in batch.observations if o.property == "warning_status"] == [(1, "alert:A1"), (2, "alert:A2")]
+    assert _reasons(_decoded(message, max_records=1)) == [("record", "too_many")]
+
+
 def test_an_iso_8859_1_message_keeps_its_accents() -> None:
     batch = WireBatch()
     decode(GOOD[-1], batch, after=0, received_at=None, options=WireOptions())
