@@ -95,10 +95,10 @@ def _no_request(record: dict[str, Any]) -> str | None:
     """Return why a record is no service request of v2, None where it may be one."""
     if "service_request_id" in record:
         return None
+    if record.get("token"):  # some servers state it beside what they know already
+        return "token"
     if "requested_datetime" in record or "status" in record:
         return "no_id"
-    if "token" in record:
-        return "token"
     if "code" in record and "description" in record and "datatype" not in record:
         return "error_answer"
     if "code" in record and "description" not in record and len(record) == 1:  # the description is personal, and was taken out

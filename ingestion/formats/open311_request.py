@@ -35,7 +35,7 @@ _CHANNELS: Final = ("source", "channel", "interface", "interface_used")
 # What servers call the ways in, by what the lake calls them; another word stays as it is.
 _CHANNEL_NAMES: Final = {
     "phone": ("call", "call center", "telephone", "téléphone", "voice", "voice in"),
-    "website": ("internet", "online", "portal", "web", "web portal"),
+    "website": ("desktop", "internet", "online", "portal", "web", "web interface", "web portal"),
     "application": ("android", "app", "ios", "iphone", "mobile", "mobile app", "smartphone"),
     "email": ("e-mail", "mail"),
     "text_message": ("sms", "text", "text message"),
@@ -46,6 +46,8 @@ _DISTRICTS: Final = ("district", "neighborhood", "neighbourhood", "quartier", "w
 # Members of a list of attributes: the name and the value.
 _NAMES: Final = ("code", "name", "key")
 _POSTCODE_LENGTH: Final = 5
+# What geocoders write after the commune, in countries with such postcodes.
+_COUNTRIES: Final = frozenset(("france", "deutschland", "germany", "españa", "spain", "finland", "italia", "italy", "monaco", "suomi"))
 _NULL_ISLAND: Final = (0.0, 0.0)
 READ: Final = frozenset(
     ("service_request_id", "requested_datetime", "updated_datetime", "closed_datetime", "status", "status_description", "service_name",
@@ -103,7 +105,7 @@ def _row(request: dict[str, Any], position: int, aside: list[tuple[str, str]], z
         latitude=latitude,
         asset_ref=_first(request, extended, _ASSETS, aside),
         duplicate_of=_text(request, "parent_service_request_id", aside),
-        owner_authority=_text(request, "agency_responsible", aside),
+        owner_authority=_agency(request, aside),
         revised_at=revised,
     )
 
@@ -216,6 +218,16 @@ def _number(value: Any) -> float | None:
     return value if type(value) is float else None
 
 
+def _agency(request: dict[str, Any], aside: list[tuple[str, str]]) -> str | None:
+    """Return who is responsible; FixMyStreet lists them: `{"recipient": ["Mairie", "Agglo"]}`."""
+    stated = request.get("agency_responsible")
+    if type(stated) is dict and set(stated) == {"recipient"}:
+        recipients = stated["recipient"] if type(stated["recipient"]) is list else [stated["recipient"]]
+        names = [_text({"agency_responsible": name}, "agency_responsible", aside) for name in recipients]
+        return ", ".join(name for name in names if name is not None) or None
+    return _text(request, "agency_responsible", aside)
+
+
 def _address(request: dict[str, Any], aside: list[tuple[str, str]]) -> tuple[str | None, str | None]:
     address = _text(request, "address", aside)
     return split_address(address) if address is not None else (None, None)
@@ -236,7 +248,11 @@ def split_address(address: str) -> tuple[str, str | None]:
     >>> split_address("3 rue Basse, 51000 Châlons-en-Champagne"), split_address("8TH AVE and JUDAH ST")
     (('3 rue Basse', 'Châlons-en-Champagne'), ('8TH AVE and JUDAH ST', None))
     """
-    comma = address.rfind(",")
+    end = address.rfind(",")
+    if end > 0 and address[end + 1 :].strip().lower() in _COUNTRIES:
+        street, commune = split_address(address[:end].rstrip())
+        return (street, commune) if commune is not None else (address, None)
+    comma = end
     place = address[comma + 1 :].lstrip()
     if comma > 0 and place[_POSTCODE_LENGTH : _POSTCODE_LENGTH + 1] == " " and place[:_POSTCODE_LENGTH].isdecimal():
         return address[:comma].rstrip(), place[_POSTCODE_LENGTH:].lstrip()

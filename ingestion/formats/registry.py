@@ -67,8 +67,8 @@ FORMATS: Final[dict[str, WireFormat]] = {
         ("report",),
         (*_JSON, *_XML),
         frozenset(
-            "account_id author contact description device_id email first_name full_name last_name media media_url media_urls note notes "
-            "phone status_notes title username".split()
+            "account_id author citicen_name contact contact_email contact_name contact_phone description detail device_id email first_name "
+            "full_name last_name media media_url media_urls note notes phone requestor_name status_notes title username".split()
         ),
     ),
     "provoly": WireFormat(

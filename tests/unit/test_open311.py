@@ -87,12 +87,38 @@ def test_extensions_are_read() -> None:
     [
         ({"source": "Phone"}, "phone"),
         ({"interface_used": "iOS"}, "application"),
+        ({"interface_used": "Web interface"}, "website"),  # FixMyStreet; "desktop" is Zürich's
+        ({"interface_used": "desktop"}, "website"),
         ({"extended_attributes": {"channel": "Guichet"}}, "guichet"),
         ({}, None),
     ],
 )
 def test_the_channel_is_called_as_the_lake_calls_it(members: dict[str, Any], channel: str | None) -> None:
     assert _report(REQUEST | members).channel == channel
+
+
+@pytest.mark.parametrize(
+    ("agency", "authority"),
+    [
+        ({"recipient": ["Ville", "Agglomération"]}, "Ville, Agglomération"),
+        ({"recipient": "Ville"}, "Ville"),
+        ({"recipient": []}, None),
+        ("Ville", "Ville"),
+    ],
+)
+def test_several_recipients_are_one_authority(agency: Any, authority: str | None) -> None:
+    assert _report(REQUEST | {"agency_responsible": agency}).owner_authority == authority
+
+
+def test_recipients_of_xml_are_read_likewise() -> None:
+    agency = b"<agency_responsible><recipient>Ville</recipient><recipient>Agglo</recipient></agency_responsible></request>"
+    message = b"<requests><request><service_request_id>1</service_request_id><requested_datetime>2026-03-01T08:00:00Z</requested_datetime>"
+    assert _report(message + agency + b"</requests>").owner_authority == "Ville, Agglo"
+
+
+def test_a_recipient_that_is_no_text_is_set_aside() -> None:
+    row, reject = _aside(REQUEST | {"agency_responsible": {"recipient": ["Ville", {"id": 1}]}})
+    assert (row.owner_authority, reject.reason) == ("Ville", "invalid_value")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +153,9 @@ def test_times_without_offset_are_in_the_feeds_zone() -> None:
     [
         ("12 rue de la Marne, 51000 Châlons-en-Champagne", "12 rue de la Marne", "Châlons-en-Champagne"),
         ("Résidence A, 3 bis allée B, 75011 Paris 11e", "Résidence A, 3 bis allée B", "Paris 11e"),
+        ("Place Foch, 51000 Châlons-en-Champagne, France", "Place Foch", "Châlons-en-Champagne"),
+        ("Place Foch, Châlons, France", "Place Foch, Châlons, France", None),
+        ("3 rue A, 51000 Reims, bâtiment B", "3 rue A, 51000 Reims, bâtiment B", None),
         ("1600 Market St, San Francisco, CA 94103", "1600 Market St, San Francisco, CA 94103", None),
         ("8TH AVE and JUDAH ST", "8TH AVE and JUDAH ST", None),
         (", 51000 Reims", ", 51000 Reims", None),
@@ -165,6 +194,8 @@ def test_numbers_as_references_are_their_digits() -> None:
     [
         ([{"service_request_id": 1, "service_notice": "…"}], "no_instant"),
         ([{"token": "abc"}], "token"),
+        ([{"token": "abc", "status": "submitted", "requested_datetime": "2026-03-01T08:00:00Z"}], "token"),
+        ([{"token": None, "status": "open"}], "no_id"),
         ([{"status": "open", "requested_datetime": "2026-03-01"}], "no_id"),
         ([{"code": 403, "description": "Invalid api_key"}], "error_answer"),
         ({"errors": [{"code": 404, "description": "no"}]}, "error_answer"),
@@ -213,6 +244,8 @@ _NAMED: Final = REQUEST | {
     "description": "SECRET",
     "media_url": "SECRET",
     "status_notes": "SECRET",
+    "requestor_name": "SECRET",
+    "detail": "SECRET",
     "notes": [{"summary": "SECRET"}],
     "extended_attributes": [{"code": "phone", "value": "SECRET"}, {"code": "asset_id", "value": "PL-1"}],
     "attributes": {"email": "SECRET", "ward": "1"},
