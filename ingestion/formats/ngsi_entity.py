@@ -14,6 +14,7 @@ from ingestion.contracts.units import UNITS
 from ingestion.formats.ngsi_asset import describe
 from ingestion.formats.ngsi_names import (
     ATTRIBUTE_MEMBERS,
+    BOOLEAN_TYPES,
     ENTITY_MEASURED,
     ENTITY_WRITTEN,
     METADATA_MEASURED,
@@ -67,6 +68,8 @@ def read_entity(
     if problem is not None or not isinstance(ref, str) or not isinstance(kind, str):
         batch.reject(position, problem or "no_id", REASONS[problem or "no_id"], to_json(entity))
         return
+    if any("://" in name for name in entity):
+        entity = _compacted(entity)
     before = len(batch.observations), len(batch.assets), len(batch.rejects)
     _Reader(ref, position, batch, options).read(entity, compact(kind), notified, received)
     if (len(batch.observations), len(batch.assets)) == before[:2]:
@@ -77,6 +80,16 @@ def read_entity(
         reason = reasons.pop() if len(reasons) == 1 else "no_value"
         detail = lost[0].detail if reason != "no_value" else REASONS["no_value"] + "".join(f"; {r.detail}" for r in lost[:3])
         batch.reject(position, reason, detail, to_json(entity))
+
+
+def _compacted(entity: dict[str, Any]) -> dict[str, Any]:
+    """Return an entity whose expanded names (a broker that was given no `@context` writes them) are short, where that is not another's."""
+    kept: dict[str, Any] = {}
+    for name, value in entity.items():
+        short = compact(name)
+        is_taken = short in entity or short in kept or short in NOT_PROPERTIES
+        kept[name if is_taken else short] = value
+    return kept
 
 
 class _Reader:
@@ -131,7 +144,7 @@ class _Reader:
             if name not in entity:
                 continue
             stated = plain(entity[name])
-            if stated is None or stated == "":  # no date
+            if _is_blank(stated):  # no date
                 continue
             at = instant_of(stated)
             if at is None:
@@ -165,8 +178,10 @@ class _Reader:
             if stated is None and metadata is not None:
                 stated = next((metadata[n] for n in METADATA_WRITTEN if n in metadata), None)
         if stated is not None:
-            at, quality = instant_of(stated), None
-            if at is None:
+            measured = instant_of(stated)
+            if measured is not None:
+                at, quality = measured, None
+            elif not _is_blank(plain(stated)):
                 # What was measured at an instant that cannot be read is not dated by another one.
                 self.refuse(name, "not_an_instant", attribute, f"{name}: {_quoted(plain(stated))} {REASONS['not_an_instant']}")
                 return
@@ -181,18 +196,30 @@ class _Reader:
         prop = f"{name}@{dataset}" if type(dataset) is str else name
         if "value" in attribute:
             value = attribute["value"]
-            if type(value) is str and value and get("type") in NUMBER_TYPES:
-                number = number_of(value)
-                if number is None:
-                    self.refuse(name, "not_a_number", attribute)
-                else:
-                    self.number(prop, name, number, at, quality, unit)
+            if type(value) is str and not _is_blank(value):
+                self.text(prop, name, attribute, at, quality, unit)
             else:
                 self.value(prop, name, value, at, quality, unit)
         else:
             self.other_value(name, prop, attribute, at, quality, unit)
         if len(attribute) > 2:  # noqa: PLR2004 - type and value: the commonest attribute has no more
             self.members(prop, attribute, at, quality)
+
+    def text(self, prop: str, name: str, attribute: dict[str, Any], at: int | None, quality: str | None, unit: Any) -> None:
+        """Read an attribute whose value is a text, which its type may call a number or a truth value."""
+        value, kind = attribute["value"], attribute.get("type")
+        if type(kind) is not str:
+            kind = ""
+        if kind in NUMBER_TYPES:
+            number = number_of(value)
+            if number is None:
+                self.refuse(name, "not_a_number", attribute)
+            else:
+                self.number(prop, name, number, at, quality, unit)
+        elif kind in BOOLEAN_TYPES and value.lower() in ("true", "false"):
+            self.value(prop, name, value.lower() == "true", at, quality, unit)
+        else:
+            self.value(prop, name, value, at, quality, unit)
 
     def other_value(self, name: str, prop: str, attribute: dict[str, Any], at: int | None, quality: str | None, unit: Any) -> None:
         """Read the value of an attribute that is no plain property."""
@@ -241,7 +268,7 @@ class _Reader:
         elif kind is str:
             if value == NULL_URI:
                 self.refuse(prop, "deleted", value)
-            elif value:  # an empty text is no value, as everywhere
+            elif not _is_blank(value):  # an empty text is no value, as everywhere; IoT agents write " " for one
                 self.keep(prop, at, None, value, None, quality)
         elif kind is bool:
             self.keep(prop, at, float(value), "true" if value else "false", None, quality)
@@ -285,6 +312,10 @@ class _Reader:
         """Set a value aside."""
         shown = detail or f"{prop}: {_quoted(original)}: {REASONS[reason]}"
         self.batch.rejects.append(RejectRow(self.position, "value", reason, shown, to_json({prop: original})))
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (type(value) is str and (not value or value.isspace()))
 
 
 def _quoted(value: Any) -> str:

@@ -71,8 +71,10 @@ ATTRIBUTE_MEMBERS: Final = frozenset((*VALUE_MEMBERS, *ATTRIBUTE_MEASURED, *ATTR
 UNIT_MEMBERS: Final = ("unitCode", "unitText", "unit")
 METADATA_MEMBERS: Final = frozenset((*METADATA_MEASURED, *METADATA_WRITTEN, *UNIT_MEMBERS, "dateCreated", "actionType", "previousValue"))
 NOT_PROPERTIES: Final = frozenset(("id", "type", "@id", "@type", "@context"))
-# Types that say that a text is a number (NGSIv2; `Integer` and `Float` are what IoT agents write).
-NUMBER_TYPES: Final = ("Number", "Integer", "Float")
+# Types that say that a text is a number or a truth value (NGSIv2; all but the first are what IoT agents are configured with, whose
+# protocols know texts only).
+NUMBER_TYPES: Final = frozenset("Number Integer Float Double number integer float double".split())
+BOOLEAN_TYPES: Final = frozenset(("Boolean", "boolean", "bool"))
 NULL_URI: Final = "urn:ngsi-ld:null"
 
 # --- the asset row. In each list the first that has one value wins; it is not repeated as an observation, the others are observations.

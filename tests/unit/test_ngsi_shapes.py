@@ -11,6 +11,7 @@ from ingestion.formats.ngsi import decode
 from ingestion.formats.registry import decoder_for
 from ingestion.formats.wire import AssetRow, ObservationRow
 from tests.unit.ngsi_support import (
+    ARRIVAL,
     FEATURE,
     HALF_PAST_FIVE_PM,
     KEY_VALUES,
@@ -233,3 +234,51 @@ def test_a_format_is_decoded_or_said_not_to_be() -> None:
     assert decoder_for("ngsi") is decode
     with pytest.raises(WrongUse, match="csv"):
         decoder_for("csv")
+
+
+def test_expanded_names_describe_and_date_like_short_ones() -> None:
+    vocabulary = "https://smartdatamodels.org/"
+    expanded = {"id": LD_NORMALIZED["id"], "type": f"{vocabulary}Streetlight"}
+    expanded |= {f"{vocabulary}{name}": value for name, value in LD_NORMALIZED.items() if name not in ("id", "type", "@context")}
+    assert observations(expanded) == {row.property: row for row in ROWS}
+    assert asset(expanded) == ASSET
+
+
+def test_two_vocabularies_may_give_one_name() -> None:
+    _, batch = read(light(**{"https://a.example/power": 1, "https://b.example/power": 2, "power": 3, "https://a.example/type": "lamp"}))
+    assert [(o.property, o.value, o.value_text) for o in batch.observations] == [
+        ("power", 1.0, None),
+        ("power", 2.0, None),
+        ("power", 3.0, None),
+        ("type", None, "lamp"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value", "kept"),
+    [
+        ("Number", "12.5", 12.5, None),
+        ("float", "12.5", 12.5, None),
+        ("integer", "-3", -3.0, None),
+        ("Boolean", "True", 1.0, "true"),
+        ("boolean", "false", 0.0, "false"),
+        ("Boolean", "on", None, "on"),
+        ("Text", "12.5", None, "12.5"),
+        (["Number"], "12.5", None, "12.5"),
+    ],
+)
+def test_a_text_is_what_its_type_says(kind: Any, text: str, value: float | None, kept: str | None) -> None:
+    row = observations(light(level={"type": kind, "value": text, "metadata": {}}))["level"]
+    assert (row.value, row.value_text) == (value, kept)
+
+
+def test_what_an_agent_has_not_heard_yet_is_neither_a_date_nor_a_value() -> None:
+    blank = {"type": "DateTime", "value": " ", "metadata": {}}
+    entity = light(
+        TimeInstant=blank,
+        on_info={"type": "commandResult", "value": " ", "metadata": {}},
+        level={"type": "Number", "value": 3, "metadata": {"TimeInstant": blank}},
+        dimming={"type": "Number", "value": " ", "metadata": {}},
+        note=" ",
+    )
+    assert list(observations(entity).values()) == [ObservationRow(1, "lamp:12", "level", ARRIVAL, 3.0, quality="uncertain")]
