@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ingestion.contracts.units import UNITS, Conversion
+from ingestion.contracts.unece import COMMON_CODES
+from ingestion.contracts.units import SPELLINGS, UNITS, Conversion
 from ingestion.formats import wire_json
-from ingestion.formats.wire_values import conversion
 
 REASONS: Final[dict[str, str]] = {
     # records
@@ -106,6 +106,32 @@ _QUDT: Final = {
 }
 _QUDT_BEGINS: Final = ("http://qudt.org/vocab/unit/", "https://qudt.org/vocab/unit/", "http://qudt.org/vocab/unit#", "unit:", "qudt-unit:")
 _QUDT_OLD: Final = "Instances.html#"  # http://www.qudt.org/qudt/owl/1.0.0/unit/Instances.html#DegreeCelsius
+# Air quality reports of Europe (EEA, vocabulary `uom/concentration`), to UCUM.
+_EEA: Final = {"ug.m-3": "ug/m3", "mg.m-3": "mg/m3"}
+_EEA_BEGINS: Final = (
+    "http://dd.eionet.europa.eu/vocabulary/uom/concentration/",
+    "https://dd.eionet.europa.eu/vocabulary/uom/concentration/",
+)
+# What servers write in symbols and names, beside the usual spellings: a humidity says that it is relative, a count that it is one.
+# (Metres above a datum, `m NGF`, are not here: which datum would be lost. The contract states them.)
+_WRITTEN: Final = {
+    "%RH": "%",
+    "%rH": "%",
+    "%r.F.": "%",
+    "#": "{count}",
+    "Anzahl": "{count}",
+    "Number": "{count}",
+    "number": "{count}",
+    "Count": "{count}",
+    "Nombre": "{count}",
+    "nombre": "{count}",
+    "Stück": "{count}",
+    "Stk": "{count}",
+}
+# One quantity, many characters: the Greek letter and the micro sign, the ordinal and the degree, exponents raised, after ^ or plain.
+_TIDY: Final = str.maketrans(
+    {"μ": "u", "µ": "u", "º": "°", "℃": "°C", "℉": "°F", "²": "2", "³": "3", "·": ".", "^": None, " ": None, "\u00a0": None}
+)
 _NOT_STATED: Final = frozenset(("", "null", "none", "n/a", "-"))
 # Names that say that the number has no unit, where the symbol and the definition say nothing.
 _UNITLESS: Final = frozenset(("unitless", "dimensionless", "no unit", "sans unité", "dimensionsless"))
@@ -123,6 +149,10 @@ def unit_of(stated: Any) -> Conversion | None:
 
     >>> unit_of({"name": "degree Celsius", "symbol": "°C", "definition": "http://unitsofmeasure.org/ucum.html#para-30"}).canonical
     'Cel'
+    >>> unit_of({"name": "turbine", "symbol": "MW"}).factor, unit_of({"name": "Anzahl", "symbol": None}).canonical
+    (1000000.0, '{count}')
+    >>> unit_of({"symbol": "μg/m^3"}).canonical, unit_of({"symbol": "NTU"}).canonical
+    ('ug/m3', '{NTU}')
     >>> unit_of({"name": "centimètre", "symbol": "cm", "definition": "ucum:cm"}).factor, unit_of({"name": None, "symbol": "null"})
     (0.01, None)
 
@@ -132,12 +162,13 @@ def unit_of(stated: Any) -> Conversion | None:
     if not isinstance(stated, dict):
         return None
     name, symbol, definition = (_text(stated.get(member)) for member in ("name", "symbol", "definition"))
-    by_definition, by_symbol = _defined(definition), conversion(symbol)
+    by_definition, by_symbol = _defined(definition), _written(symbol)
     if by_definition is not None and by_symbol is not None and by_definition != by_symbol:
         raise NoUnit("unit_conflict")
     found = by_definition or by_symbol
     if found is None:
-        found = UNITS["1"] if name.lower() in _UNITLESS else conversion(name) if not symbol else None
+        is_unitless = name.lower() in _UNITLESS or symbol.lower() in _UNITLESS
+        found = UNITS["1"] if is_unitless else _written(name) if not symbol else None
     if found is None and (symbol or name or definition):
         raise NoUnit("unknown_unit")
     return found
@@ -148,6 +179,15 @@ def _text(value: Any) -> str:
     return "" if text.lower() in _NOT_STATED else text
 
 
+def _written(text: str) -> Conversion | None:
+    """Return the unit of a symbol or a name: UCUM (`MW` is megawatts), else a usual spelling, else a common code of trade."""
+    for written in (text, text.translate(_TIDY)):
+        code = written if written in UNITS else _WRITTEN.get(written) or SPELLINGS.get(written) or COMMON_CODES.get(written)
+        if code is not None:
+            return UNITS[code]
+    return None
+
+
 def _defined(definition: str) -> Conversion | None:
     for begin in _UCUM:
         if definition.startswith(begin):
@@ -155,6 +195,9 @@ def _defined(definition: str) -> Conversion | None:
     for begin in _QUDT_BEGINS:
         if definition.startswith(begin):
             return UNITS.get(_QUDT.get(definition.removeprefix(begin), ""))
+    for begin in _EEA_BEGINS:
+        if definition.startswith(begin):
+            return UNITS.get(_EEA.get(definition.removeprefix(begin), ""))
     if _QUDT_OLD in definition:
         return UNITS.get(_QUDT.get(definition.rpartition("#")[2], ""))
     return UNITS.get(definition)

@@ -20,7 +20,7 @@ from ingestion.contracts.canonical import EARLIEST, LATEST
 from ingestion.formats.sensorthings_names import COLUMNAR, REASONS
 from ingestion.formats.sensorthings_stream import Part, Stream, unknown_part
 from ingestion.formats.wire import ObservationRow, WireBatch, WireOptions
-from ingestion.formats.wire_values import in_lake, instant, is_too_long, to_json
+from ingestion.formats.wire_values import in_lake, instant, is_too_long, number_of, to_json
 
 _NUMBERS: Final = frozenset((float, int))
 _EXACT: Final = 2**53  # past it a double does not hold every integer: the digits are kept as text beside it
@@ -148,6 +148,8 @@ def _append(
         words: str | None = None
         kind = type(result)
         reason = at if type(at) is str else None
+        if kind is str and part.reads_text and (read := number_of(result)) is not None:
+            result, kind = read, float  # noqa: PLW2901 - some servers write numbers as texts
         if kind is float or kind is int:
             number = in_lake(result, part.how)
             words = str(result) if kind is int and not -_EXACT <= result <= _EXACT else None

@@ -31,12 +31,14 @@ class Part:
         how: how its numbers convert to the lake's unit.
         problem: why they cannot be stored, where the unit is not known.
         is_measured: whether its type says that results are numbers.
+        reads_text: whether a text that is a number is one: its type says so, or the contract states a unit and nothing says a type.
     """
 
     property: str
     how: Conversion | None
     problem: str | None
     is_measured: bool
+    reads_text: bool
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def _part(ref: str, name: str, unit: Any, kind: Any, options: WireOptions) -> Pa
     if how is None and problem is None:
         how = UNITS["{count}"] if kind == COUNT else None
         problem = "no_unit" if how is None else None
-    return Part(prop, how, problem, kind in MEASURED)
+    is_measured = kind in MEASURED
+    return Part(prop, how, problem, is_measured, is_measured or (not kind and declared is not None))
 
 
 def thing_of(said: dict[str, Any]) -> str | None:

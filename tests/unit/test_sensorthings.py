@@ -308,3 +308,40 @@ def test_personal_members_are_in_no_row_and_no_reject() -> None:
     assert [r.reason for r in batch.rejects] == ["not_read"]
     _, batch = run({**thing, "@iot.id": None}, personal=frozenset({"name", "owner"}))
     assert "Anne" not in repr(batch)
+
+
+@pytest.mark.parametrize(
+    ("written", "unit", "factor"),
+    [
+        ({"name": "Particulate matter 2.5", "symbol": "μg/m3", "definition": "https://example.org/pm"}, "ug/m3", 1.0),
+        ({"name": "microgram per cubic meter", "symbol": "ug/m^3", "definition": "https://example.org/pm"}, "ug/m3", 1.0),
+        (
+            {"name": "concentration", "symbol": None, "definition": "http://dd.eionet.europa.eu/vocabulary/uom/concentration/mg.m-3"},
+            "ug/m3",
+            1e3,
+        ),
+        ({"name": "discharge", "symbol": "m^3/s", "definition": ""}, "m3/s", 1.0),
+        ({"name": "irradiance", "symbol": "W/m^2", "definition": ""}, "W/m2", 1.0),
+        ({"name": "relative humidity", "symbol": "% RH", "definition": ""}, "%", 1.0),
+        ({"name": "Celsius", "symbol": "℃", "definition": ""}, "Cel", 1.0),
+        ({"name": "Celsius", "symbol": "deg C", "definition": ""}, "Cel", 1.0),
+        ({"name": "turbidity", "symbol": "NTU", "definition": ""}, "{NTU}", 1.0),
+        ({"name": "plant", "symbol": "MW", "definition": ""}, "W", 1e6),
+        ({"name": "Anzahl", "symbol": None, "definition": None}, "{count}", 1.0),
+    ],
+)
+def test_units_as_public_servers_write_them(written: dict[str, Any], unit: str, factor: float) -> None:
+    found = unit_of(written)
+    assert found is not None
+    assert (found.canonical, found.factor, found.offset) == (unit, factor, 0.0)
+
+
+def test_a_text_that_is_a_number_is_one_where_a_measurement_is_announced() -> None:
+    feet = {**LEVEL, "unitOfMeasurement": {"name": "Feet", "symbol": "ft", "definition": ""}, "observationType": "OM_Measurement"}
+    _, batch = run(observation(1, "10", Datastream=feet))
+    assert [(r.value, r.value_text, r.unit) for r in rows(batch)] == [(pytest.approx(3.048), None, "m")]
+    category = {**feet, "observationType": "OM_CategoryObservation"}
+    _, batch = run(observation(1, "10", Datastream=category))
+    assert [(r.value, r.value_text, r.unit) for r in rows(batch)] == [(None, "10", None)]
+    assert reasons(run(observation(1, "Ice", Datastream=feet))[1]) == [(1, "record", "not_a_number")]
+    assert reasons(run(observation(1, "1e999", Datastream=feet))[1]) == [(1, "record", "not_a_number")]
