@@ -27,6 +27,8 @@ _SURELY_SHORT: Final = _TEXT_BYTES // 4
 # has 71 characters, the longest spelling of a unit 10.
 _LONGEST_INSTANT: Final = 80
 _LONGEST_UNIT: Final = 32
+# Letters that keyboards give for the signs of units: the Greek mu, and the Spanish ordinal for the degree.
+_ALIKE: Final = {0x3BC: "\u00b5", 0xBA: "\u00b0"}
 _ENCODER: Final = msgspec.json.Encoder()
 _POINT_TEXT: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*")
 
@@ -106,7 +108,7 @@ def conversion(written: Any) -> Conversion | None:
 
 @lru_cache(maxsize=4_096)
 def _conversion(written: str) -> Conversion | None:
-    written = written.strip()
+    written = written.strip().translate(_ALIKE)
     code = written if written in UNITS else SPELLINGS.get(written)
     if looks_like_common_code(written):
         code = COMMON_CODES.get(written)

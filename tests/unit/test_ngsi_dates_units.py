@@ -122,6 +122,9 @@ def test_without_any_instant_a_record_is_refused() -> None:
         ("D46", 7, "V.A", 7.0),
         ("A97", 1013, "Pa", 101_300.0),
         ("°C", 3, "Cel", 3.0),
+        ("Celsius", 3, "Cel", 3.0),
+        ("\u00baC", 3, "Cel", 3.0),  # the Spanish ordinal, and the Greek mu
+        ("\u03bcg/m3", 7, "ug/m3", 7.0),
         ("kW", 3, "W", 3000.0),
         (None, 3, None, 3.0),
     ],
