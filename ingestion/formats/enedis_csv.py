@@ -163,7 +163,7 @@ def _text(payload: bytes) -> str:
         if "\0" in text:
             raise Unreadable("nul_character", "a NUL character, which no database stores")
         return text
-    raise Unreadable("invalid_bytes", "neither UTF-8 nor Windows-1252")
+    raise Unreadable("invalid_bytes", "neither UTF-8 nor Windows-1252; what Enedis encrypts is to be decrypted first")
 
 
 def _names(header: str, separator: str) -> list[str]:

@@ -33,8 +33,9 @@ REASONS: Final[dict[str, str]] = {
     "text_too_long": "a text longer than the lake holds",
 }
 
-
 _LONGEST_INSTANT: Final = 40
+# What the API's GeoJSON calls `libelle_statut`.
+_MISSPELT_STATUS: Final = "code_slibelle_statuttatut"
 
 
 def decode(
@@ -128,7 +129,7 @@ def _observation(said: dict[str, Any], position: int, batch: WireBatch) -> str |
     value = _number(said.get("resultat_obs"))
     if isinstance(value, str):
         return value
-    status = _first(said, "libelle_statut", "code_statut", "statut_serie")
+    status = _first(said, "libelle_statut", _MISSPELT_STATUS, "code_statut", "statut_serie")
     qualification = _first(said, "libelle_qualification_obs", "code_qualification_obs")
     quality = quality_of(status, qualification)
     if is_too_long(place) or (quality is not None and is_too_long(quality)):

@@ -44,9 +44,7 @@ _EARLIEST_MS, _LATEST_MS = (int(at.timestamp()) * 1000 for at in (EARLIEST, LATE
 _OFFSET: Final = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$", re.IGNORECASE)
 _LONGEST_INSTANT: Final = 40
 _ENTITY_LISTS: Final = ("ListEntVigiCru", "TerEntVigiCru", "TronEntVigiCru", "StaEntVigiCru")
-# Each stands once in a document of observations: more often, one of them is named twice.
 _POINTS: Final = b'"ObssHydro"'
-_ONCE: Final = (b'"CdStationHydro"', b'"GrdSerie"', b'"Serie"', _POINTS)
 
 
 class _Series(msgspec.Struct, gc=False):
@@ -81,7 +79,7 @@ def decode(
     {'property': 'water_level', 'observed_at': 1000000, 'value': 1.27, 'unit': 'm'}
     """
     if not options.personal and len(payload) <= options.max_bytes:
-        count = _plain_series(payload, batch, after)
+        count = _plain_series(payload, batch, after, options)
         if count:
             return count
     try:
@@ -91,7 +89,7 @@ def decode(
         return reject_unreadable(batch, after, error, payload, options)
 
 
-def _plain_series(payload: bytes, batch: WireBatch, after: int) -> int:
+def _plain_series(payload: bytes, batch: WireBatch, after: int, options: WireOptions) -> int:
     """Append a series of pairs by column, and return how many it holds; 0, and append nothing, when it is anything else."""
     try:
         series = _DECODER.decode(payload).Serie
@@ -100,7 +98,7 @@ def _plain_series(payload: bytes, batch: WireBatch, after: int) -> int:
     quantity = _QUANTITIES.get(series.GrdSerie)
     count = len(series.ObssHydro)
     station = series.CdStationHydro.strip()
-    if quantity is None or not count or not station or is_too_long(station) or _may_repeat_a_name(payload):
+    if quantity is None or not count or not station or is_too_long(station) or _may_repeat_a_name(payload, options):
         return 0
     at, values = zip(*series.ObssHydro, strict=True)
     value = pa.array(values, pa.float64())
@@ -123,11 +121,16 @@ def _plain_series(payload: bytes, batch: WireBatch, after: int) -> int:
     return count
 
 
-def _may_repeat_a_name(payload: bytes) -> bool:
-    """Whether a document of pairs may name a member twice. Pairs hold no quote: names stand before them and behind."""
-    begin, end = payload.find(_POINTS), payload.rfind(b"]")
-    around = payload[: begin + len(_POINTS)] + payload[end:]
-    return b'"' in payload[begin + len(_POINTS) : end] or b"\\" in around or any(around.count(name) != 1 for name in _ONCE)
+def _may_repeat_a_name(payload: bytes, options: WireOptions) -> bool:
+    """Whether a document of pairs may name a member twice. Pairs hold no quote: names stand before them and behind, and are read."""
+    begin, end = payload.find(_POINTS) + len(_POINTS), payload.rfind(b"]")
+    if b'"' in payload[begin:end]:
+        return True
+    try:
+        read_json(payload[:begin] + b":[" + payload[end:], options)
+    except Unreadable:
+        return True
+    return False
 
 
 def _read(document: Any, batch: WireBatch, after: int, received_at: int | None) -> int:

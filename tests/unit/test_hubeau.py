@@ -31,6 +31,12 @@ def utc(*written: int) -> int:
     return int(dt.datetime(*written, tzinfo=dt.UTC).timestamp()) * 1_000_000  # type: ignore[arg-type, misc] # year to minute
 
 
+def test_geojson_misspells_the_status_and_says_the_same() -> None:
+    properties = {("code_slibelle_statuttatut" if name == "libelle_statut" else name): value for name, value in V2.items()}
+    feature = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [4.36, 48.95]}, "properties": properties}
+    assert read(json.dumps({"type": "FeatureCollection", "features": [feature]}).encode()).observations == read(page(V2)).observations
+
+
 def test_millimetres_and_litres_per_second_become_metres_and_cubic_metres_per_second() -> None:
     batch = read(page(V2, V1, SITE_FLOW))
     at = utc(2026, 11, 20, 6, 5)

@@ -50,6 +50,20 @@ def test_pairs_are_milliseconds_and_metres_or_cubic_metres_per_second() -> None:
         assert batch.rejects == []
 
 
+def test_texts_as_php_escapes_them_keep_a_series_by_column() -> None:
+    link = b'"Link":"https:\\/\\/www.vigicrues.gouv.fr\\/station d\\u00e9bitm\\u00e9trique","GrdSerie"'
+    _, batch = read(series(PAIRS).replace(b'"GrdSerie"', link))
+    assert [row[4] for row in rows(batch)] == [1.27, -0.05]
+    assert batch.observations == []
+
+
+@pytest.mark.parametrize("again", [b'"ObssHydro": [[1, 2]], "ObssHydro"', b'"Obss\\u0048ydro": [[1, 2]], "ObssHydro"'])
+def test_points_that_stand_twice_refuse_the_document(again: bytes) -> None:
+    _, batch = read(series(PAIRS).replace(b'"ObssHydro"', again))
+    assert [r.reason for r in batch.rejects] == ["duplicate_key"]
+    assert rows(batch) == []
+
+
 def test_objects_with_instants_of_an_offset_say_the_same() -> None:
     points = [
         {"DtObsHydro": "2026-11-20T07:00:00+01:00", "ResObsHydro": "1.27"},
