@@ -56,7 +56,23 @@ _TEXTS: Final = (
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE)
 _REFERENCE_PARTS: Final = 3  # sender,identifier,sent
 # MeteoAlarm's parameter `awareness_type` ("1; Wind") names the hazard in one language, and without the level that its events hold.
+# Its label is written as each service likes (`7; coastalevent`, `7; Coastal Event`), as are the titles of the feeds: the number tells.
 _HAZARD: Final = "awareness_type"
+_HAZARDS: Final = {
+    "1": "wind",
+    "2": "snow_ice",
+    "3": "thunderstorm",
+    "4": "fog",
+    "5": "high_temperature",
+    "6": "low_temperature",
+    "7": "coastal_event",
+    "8": "forest_fire",
+    "9": "avalanches",
+    "10": "rain",
+    "12": "flooding",
+    "13": "rain_flood",
+}
+_HAZARD_OF: Final = {written: name for name in _HAZARDS.values() for written in (name.replace("_", ""), f"{name.replace('_', '')}s")}
 # Event codes that say nothing of the event: the DWD's profile, licence and colour, and the `NWS` that stands in SAME for all that SAME
 # has no code for (the code after it tells).
 _NO_EVENT_CODES: Final = frozenset(("PROFILE_VERSION", "LICENSE", "AREA_COLOR"))
@@ -117,7 +133,7 @@ def add_alert(alert: Alert, position: int, batch: WireBatch) -> None:
         parts = reference.split(",")
         if len(parts) != _REFERENCE_PARTS or not parts[1]:
             batch.reject(position, "invalid_reference", f"{REASONS['invalid_reference']}: {reference[:120]!r}", scope="value")
-        else:
+        elif parts[1] != identifier:  # some updates keep the identifier of what they supersede, and refer to themselves
             batch.observations.append(
                 ObservationRow(position, f"alert:{parts[1]}", "warning_status", sent, 0.0, kind, "1", None, identifier)
             )
@@ -170,8 +186,15 @@ def event_of(info: Info) -> str:
     >>> event_of(Info({"event": "orages"}, [("profile:CAP-CP:Event:0.4", "thunderstorm")])), event_of(Info({"event": "Vent violent"}))
     ('thunderstorm', 'vent_violent')
     """
-    hazard = next((value.rpartition(";")[2] for name, value in info.parameters if name == _HAZARD), "")
-    return slug(hazard) or slug(info.hazard) or slug(_code(info)) or slug(info.texts["event"]) or "event"
+    number, _, label = next((value.partition(";") for name, value in info.parameters if name == _HAZARD), ("", "", ""))
+    hazard = _HAZARDS.get(number.strip()) or _hazard(label or number) or _hazard(info.hazard)
+    return hazard or slug(_code(info)) or slug(info.texts["event"]) or "event"
+
+
+def _hazard(label: str) -> str:
+    """Return a hazard of MeteoAlarm as part of a property, however its words are joined; another one as it is."""
+    name = slug(label)
+    return _HAZARD_OF.get(name.replace("_", ""), name)
 
 
 def _code(info: Info) -> str:
@@ -195,9 +218,7 @@ class _Writer:
     def write(self, infos: list[Info]) -> None:
         for info in infos:
             try:
-                is_over = (
-                    self.is_cancelled or info.texts.get("urgency") == "Past" or "AllClear" in info.texts.get("responseType", "").split()
-                )
+                is_over = self._is_over(info)
                 at = self._start(info, is_over=is_over)
             except Refused as error:
                 reason, detail = error.args
@@ -208,6 +229,16 @@ class _Writer:
             texts = self._texts(event, info)
             for area in info.areas:
                 self._area(area, event, at, level, info, texts)
+
+    def _is_over(self, info: Info) -> bool:
+        """Whether an info ends a warning; one that expired before it was sent does (feeds leave the response type of Météo-France out)."""
+        said = info.texts
+        if self.is_cancelled or said.get("urgency") == "Past" or "AllClear" in said.get("responseType", "").split():
+            return True
+        try:
+            return "expires" in said and moment(said["expires"]) <= self.sent
+        except Refused:
+            return False  # it stays a text, and nothing is read from it
 
     def _start(self, info: Info, *, is_over: bool) -> int:
         """Return the instant of an info's rows: an end is dated when it was sent, and an update changes nothing before it was."""

@@ -148,6 +148,47 @@ def test_meteoalarm_names_the_hazard_without_its_level() -> None:
 
 
 @pytest.mark.parametrize(
+    ("awareness", "hazard"),
+    [
+        ("7; coastalevent", "coastal_event"),
+        ("7; Coastal Event", "coastal_event"),
+        ("13; rain-flood", "rain_flood"),
+        ("3; Thunderstorms", "thunderstorm"),
+        ("Snow/Ice", "snow_ice"),
+        ("99; Sand storm", "sand_storm"),
+    ],
+)
+def test_a_hazard_of_meteoalarm_has_one_name_however_it_is_spelled(awareness: str, hazard: str) -> None:
+    parameter = f"<parameter><valueName>awareness_type</valueName><value>{awareness}</value></parameter>"
+    batch = _decoded(alert(HEAD + INFO.replace("<area>", f"{parameter}<area>")))
+    assert _levels(batch)[1][1] == f"warning.{hazard}"
+
+
+@pytest.mark.parametrize(
+    ("expires", "at", "level"),
+    [
+        ("2026-11-22T11:59:00+01:00", _SENT, 0.0),
+        ("2026-11-22T12:00:00+01:00", _SENT, 0.0),
+        ("2026-11-22T12:01:00+01:00", _ONSET, 3.0),
+        ("demain", _ONSET, 3.0),
+    ],
+)
+def test_what_had_expired_when_it_was_sent_is_over(expires: str, at: int, level: float) -> None:
+    batch = _decoded(alert(HEAD + INFO.replace("2026-11-23T06:00:00+01:00", expires)))
+    assert _levels(batch)[1][2:4] == (at, level)
+
+
+def test_an_update_that_refers_to_itself_is_not_its_own_end() -> None:
+    head = HEAD.replace(">Alert<", ">Update<").replace(
+        "</scope>", "</scope><references>a@example.org,A1,2026-11-22T06:00:00+01:00 a@example.org,A0,2026-11-22T05:00:00+01:00</references>"
+    )
+    assert [level[:4] for level in _levels(_decoded(alert(head + INFO)))[:2]] == [
+        ("alert:A1", "warning_status", _SENT, 1.0),
+        ("alert:A0", "warning_status", _SENT, 0.0),
+    ]
+
+
+@pytest.mark.parametrize(
     ("before", "after", "reason"),
     [
         ("<scope>Public</scope>", "", "missing_element"),
