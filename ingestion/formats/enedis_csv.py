@@ -45,6 +45,7 @@ _OF_INDEXES: Final = frozenset({"cadran", "type releve", "contexte releve", "mot
 # Steps that meters record, in minutes (Data Connect v5, `interval_length`).
 _STEPS: Final = (5, 10, 15, 30, 60)
 _MINUTE_US: Final = 60_000_000
+_FIRST_LINE: Final = re.compile(r"^\"?identifiant prm\"?[;,\t]", re.IGNORECASE | re.MULTILINE)
 _SHARED: Final = ("meter", "quantity", "direction", "unit", "first", "last")
 _BLANK_LINES: Final = re.compile(r"(?:\r?\n[ \t]*)+(?=\r?\n)")
 # What a blank line begins with: looked for first, since most files have none and the expression takes half of their time.
@@ -66,6 +67,34 @@ def read_document(payload: bytes, batch: WireBatch, after: int, options: WireOpt
     text = _text(payload).strip("\r\n")
     if any(blank in text for blank in _BLANKS):
         text = _BLANK_LINES.sub("", text)
+    blocks = _blocks(text)
+    if len(blocks) == 1:
+        return _read_block(text, batch, after, options)
+    position = after
+    for block in blocks:
+        try:
+            position += _read_block(block, batch, position, options)
+        except Unreadable as error:
+            position += 1
+            batch.reject(position, error.args[0], error.args[1], None if options.personal else block[:_QUOTED])
+    return position - after
+
+
+def _blocks(text: str) -> list[str]:
+    """Return the parts of a downloaded file, each with its own first two lines: a curve may be followed by peaks, or follow indexes."""
+    first = text.partition("\n")[0]
+    if "d" in _names(first, max(_SEPARATORS, key=first.count)):
+        return [text]
+    begins = [0, *(found.start() for found in _FIRST_LINE.finditer(text, 1))]
+    return [text[begin:end] for begin, end in zip(begins, [*begins[1:], None], strict=True)]
+
+
+def _read_block(text: str, batch: WireBatch, after: int, options: WireOptions) -> int:
+    """Translate lines under one header and return how many they are.
+
+    Raises:
+        Unreadable: the header is of no load curve.
+    """
     header, _, body = text.partition("\n")
     separator = max(_SEPARATORS, key=header.count)
     names = _names(header, separator)

@@ -321,6 +321,23 @@ def test_spacing_that_no_meter_records_is_no_step() -> None:
     assert reasons(download(*(f"{h:02d}:00:00+01:00;600" for h in (0, 1)))) == ["no_step"] * 2
 
 
+def test_each_part_of_a_downloaded_file_is_read_under_its_own_first_lines() -> None:
+    preamble = DOWNLOAD.split("\r\n", 1)[0].removesuffix(";Pas en minutes")
+    indexes = (
+        f"{preamble}\r\n3;Index;15/01/2026;16/01/2026;Energie active;Consommation;Comptage Brut;Wh\r\nHorodate;Type de releve;EAS F1\r\n"
+    )
+    peaks = f"{preamble}\r\n3;Puissance maximale;15/01/2026;16/01/2026;Puissance maximale atteinte;Consommation;;VA\r\nHorodate;Valeur\r\n"
+    day = "2026-01-15T00:00:00+01:00;"
+    rows, batch = read(f"{indexes}{day}AQ;12\r\n{DOWNLOAD}\r\n{peaks}{day}4680\r\n{DOWNLOAD.replace('Consommation', 'Production')}")
+    assert [(r["_position"], r["energy_wh"], r["direction"]) for r in rows] == [
+        (2, 600.0, "consumption"),
+        (3, 450.0, "consumption"),
+        (5, 600.0, "injection"),
+        (6, 450.0, "injection"),
+    ]
+    assert [(r.position, r.reason) for r in batch.rejects] == [(1, "unknown_flow"), (4, "not_active_energy")]
+
+
 def test_indexes_in_csv_are_not_taken_for_energies() -> None:
     header = CSV_HEADER.replace("Nature;Pas", "Contexte relève;Type relève;Cadran")
     (only,) = read(f"{header}\n{CSV_LINE}\n{CSV_LINE}\n")[1].rejects
