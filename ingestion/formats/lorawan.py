@@ -8,7 +8,7 @@ what an event says (`lorawan_chirpstack`, `lorawan_things`).
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -70,8 +70,7 @@ def decode(
         batch.reject(after + 1, problem, f"{len(events)} events: {REASONS[problem]}", to_json(document)[:QUOTED_BYTES])
         return 1
     for position, found in enumerate(events, start=after + 1):
-        # The storage integration of The Things Stack answers `{"result": {…}}`, a line an uplink.
-        event = found["result"] if type(found) is dict and set(found) == {"result"} else found
+        event = _inside(found)
         if type(event) is not dict:
             batch.reject(position, "not_an_event", REASONS["not_an_event"], to_json(found)[:QUOTED_BYTES])
             continue
@@ -80,6 +79,20 @@ def decode(
         if not _event(again, position, batch, is_things=is_things, received_at=received_at, topic=topic, options=options):
             batch.reject(position, "invalid_event", _why(again, is_things=is_things), again.decode()[:QUOTED_BYTES])
     return len(events)
+
+
+def _inside(found: Any) -> Any:
+    """Return the event of what The Things Stack wraps it in, else what was found.
+
+    The storage integration answers `{"result": {…}}`, a line an uplink; the console and the event stream write
+    `{"name": "as.up.data.forward", "identifiers": […], "data": {…}}`.
+    """
+    if type(found) is not dict or "end_device_ids" in found:
+        return found
+    if set(found) == {"result"}:
+        return found["result"]
+    data = found.get("data")
+    return data if type(data) is dict and "end_device_ids" in data else found
 
 
 def _event(

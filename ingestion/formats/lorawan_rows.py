@@ -223,17 +223,30 @@ class DeviceRows:
             elif value:
                 self.keep(path, None, value if type(value) is str else to_json(value))
 
-    def place(self, place: Place) -> None:
-        """Append where the device was found to be: it moves, so this is measured and does not describe the asset."""
+    def place(self, place: Place, since: int | None = None) -> None:
+        """Append where the device was found to be: it moves, so this is measured and does not describe the asset.
+
+        `since`: where this event's observations begin. The platform makes a location of a codec's `latitude` and `longitude`, which
+        are then there already: the same value is told once, with its unit, and another is `object.latitude`.
+        """
         if not (-180 <= place.longitude <= 180 and -90 <= place.latitude <= 90):  # noqa: PLR2004 - WGS84
             self.refuse("location", "invalid_geometry", [place.longitude, place.latitude])
             return
+        rows = self.batch.observations
+        before = len(rows)
         self.keep("longitude", place.longitude, None, "deg")
         self.keep("latitude", place.latitude, None, "deg")
         if place.altitude is not None:
             self.keep("altitude", place.altitude, None, "m")
         if place.accuracy:
             self.keep("location_accuracy", place.accuracy, None, "m")
+        if since is not None:
+            placed = {row.property: row.value for row in rows[before:]}
+            rows[since:before] = [
+                row._replace(property=f"object.{row.property}") if row.property in placed else row
+                for row in rows[since:before]
+                if row.property not in placed or row.value != placed[row.property]
+            ]
 
     def keep(self, prop: str, number: float | None, text: str | None, unit: str | None = None) -> None:
         """Append an observation, in the lake's unit."""

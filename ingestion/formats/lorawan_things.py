@@ -62,7 +62,7 @@ def _uplink(uplink: Uplink, rows: DeviceRows) -> None:
     if uplink.session_key_id:
         # The frame itself: the same whichever integration delivers it, and however often.
         rows.message_id = f"{uplink.session_key_id}:{uplink.f_cnt}"
-    found = 0
+    found, since = 0, len(rows.batch.observations)
     if is_stated(uplink.decoded_payload):
         found += rows.codec(uplink.decoded_payload)
     if is_stated(uplink.normalized_payload):
@@ -81,7 +81,7 @@ def _uplink(uplink: Uplink, rows: DeviceRows) -> None:
     rows.radio(heard, is_lora=data_rate is not None and data_rate.lora is not None)
     for service, place in (uplink.locations or {}).items():
         if service != "user":  # what the device or a solver finds out; `user` is where it was installed, and describes the asset
-            rows.place(place)
+            rows.place(place, since)
             break
     _battery(uplink, rows)
 

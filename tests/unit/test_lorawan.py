@@ -293,3 +293,29 @@ def test_a_message_may_hold_several_events() -> None:
     assert [(r.position, r.reason) for r in batch.rejects] == [(6, "not_an_event")]
     assert reasons(run([UP, UP], max_records=1)) == [("record", "too_many")]
     assert reasons(run(UP, max_bytes=100)) == [("record", "too_large")]
+
+
+def test_what_the_console_of_the_things_stack_exports_is_read() -> None:
+    export = {
+        "name": "as.up.data.forward",
+        "time": "2026-11-22T05:00:01Z",
+        "identifiers": [{"device_ids": THINGS_UP["end_device_ids"]}],
+        "data": {"@type": "type.googleapis.com/ttn.lorawan.v3.ApplicationUp", **THINGS_UP},
+        "correlation_ids": ["gs:uplink:01K9"],
+    }
+    assert run(export) == run(THINGS_UP)
+    assert run([export, export]).observations[-1].position == 2
+    assert reasons(run({**export, "data": {"device_id": "d"}})) == [("record", "invalid_event")]
+
+
+def test_a_location_that_the_platform_read_in_the_codecs_values_is_told_once() -> None:
+    values = {"latitude": 48.5, "longitude": 4.25, "sats": 7}
+    place = {"latitude": 48.5, "longitude": 4.25, "source": "SOURCE_GPS"}
+    batch = run(things(decoded_payload=values, locations={"frm-payload": place}))
+    assert seen(batch)["latitude"] == (48.5, None, "deg")
+    assert seen(batch)["longitude"] == (4.25, None, "deg")
+    assert sorted(o.property for o in batch.observations if "itude" in o.property) == ["latitude", "longitude"]
+    # another solver's is another value: both are told, by names of their own
+    batch = run(things(decoded_payload=values, locations={"lora-cloud": {**place, "latitude": 48.75}}))
+    assert seen(batch)["latitude"] == (48.75, None, "deg")
+    assert seen(batch)["object.latitude"] == (48.5, None, None)
