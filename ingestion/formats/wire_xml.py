@@ -37,7 +37,8 @@ def read_xml(payload: bytes, options: WireOptions) -> etree._Element:
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True, recover=False
     )
     try:
-        root = etree.fromstring(payload, parser)
+        # Templates leave blank lines before the declaration, which no parser takes.
+        root = etree.fromstring(payload.lstrip(), parser)
     except (etree.XMLSyntaxError, ValueError) as error:
         reason = "too_deep" if "depth" in str(error).lower() else "invalid_xml"
         raise Unreadable(reason, f"{REASONS[reason]}: {error}") from error

@@ -362,6 +362,11 @@ def test_alerts_in_an_envelope_are_records_of_their_own() -> None:
     assert _reasons(_decoded(message, max_records=1)) == [("record", "too_many")]
 
 
+def test_blank_lines_before_the_declaration_are_passed_over() -> None:
+    declared = '<?xml version="1.0" encoding="UTF-8"?>' + alert(HEAD + INFO)
+    assert _decoded("\r\n\n " + declared) == _decoded(declared)
+
+
 def test_an_iso_8859_1_message_keeps_its_accents() -> None:
     batch = WireBatch()
     decode(GOOD[-1], batch, after=0, received_at=None, options=WireOptions())
