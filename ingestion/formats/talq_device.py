@@ -16,6 +16,8 @@ _BASIC: Final = "BasicFunction"
 # Members of a function that are no attributes.
 _NOT_ATTRIBUTES: Final = frozenset(("id", "type"))
 _MOST_EAST, _MOST_NORTH = 180.0, 90.0
+# A gateway that is not known yet announces itself and its devices under the nil address, for the CMS to give them one.
+_ASKS_FOR_ONE: Final = "00000000-0000-0000-0000-000000000000"
 _ISO_DAY: Final = 10  # 2026-01-05
 
 
@@ -73,6 +75,8 @@ def _device(scene: Scene, device: dict[str, Any], position: int, query: dict[str
     if is_too_long(address):
         raise Refused("text_too_long", REASONS["text_too_long"])
     address = address.strip().strip("/")
+    if address == _ASKS_FOR_ONE:
+        raise Refused("no_address", f"{address}: {REASONS['no_address']}")
     functions = [f for f in found if type(f) is dict] if type(found := device.get("functions")) is list else []
     before = len(scene.batch.observations)
     if type(device.get("class")) is str and device["class"].strip() and query.get("method") != "PATCH":
@@ -93,7 +97,7 @@ def _dated_attributes(scene: Scene, address: str, function: dict[str, Any], posi
         if name in _NOT_ATTRIBUTES or name in scene.options.personal or type(attribute) is not dict or "timestamp" not in attribute:
             continue
         try:
-            read_attribute(scene, position, source, name, attribute.get("value"), attribute["timestamp"], None)
+            read_attribute(scene, position, source, name, attribute, None)
         except Refused as refused:
             scene.refuse_value(position, refused.reason, name, attribute, refused.detail)
 

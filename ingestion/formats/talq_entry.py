@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, Final
 
-from ingestion.formats.talq_names import REASONS, Attribute, attributes
+from ingestion.contracts.units import Conversion
+from ingestion.formats.talq_names import PERCENT, PERCENT_TYPE, REASONS, Attribute, attributes
 from ingestion.formats.wire import ObservationRow, WireBatch, WireOptions
 from ingestion.formats.wire_json import QUOTED_BYTES
 from ingestion.formats.wire_values import in_lake, instant, is_too_long, number_of, to_json
@@ -191,8 +192,8 @@ def _read(scene: Scene, entry: Any, position: int) -> None:
     logged = stated if stated not in (None, "") else outer
     if kind == ATTRIBUTE:
         found = data.get("attributeValue")
-        value, measured = (found.get("value"), found.get("timestamp")) if type(found) is dict else (found, None)
-        read_attribute(scene, position, address, name.strip(), value, measured, logged)
+        attribute = found if type(found) is dict else {"value": found}
+        read_attribute(scene, position, address, name.strip(), attribute, logged)
         return
     at, quality = dated(scene, None, logged)
     device, _, mark = source_of(address)
@@ -224,19 +225,20 @@ def dated(scene: Scene, measured: Any, logged: Any) -> tuple[int, str | None]:
     return scene.received_at, UNCERTAIN
 
 
-def read_attribute(scene: Scene, position: int, address: str, name: str, value: Any, measured: Any, logged: Any) -> None:
-    """Append the value of an attribute.
+def read_attribute(scene: Scene, position: int, address: str, name: str, attribute: dict[str, Any], logged: Any) -> None:
+    """Append the value of an attribute: `{"type": …, "value": …, "timestamp": …}`.
 
     Raises:
         Refused: it cannot be dated.
     """
-    at, quality = dated(scene, measured, logged)
+    at, quality = dated(scene, attribute.get("timestamp"), logged)
     device, function, mark = source_of(address)
     known = scene.known.get(name)
     prop = known.property if known is not None else name
     if function and not mark and (device, prop) in scene.shared:
         mark = f"@{function}"
-    read_value(scene, position, device, f"{prop}{mark}", name, value, at, quality)
+    how = PERCENT if known is None and attribute.get("type") == PERCENT_TYPE else None
+    read_value(scene, position, device, f"{prop}{mark}", name, attribute.get("value"), at, quality, how)
 
 
 def read_event(scene: Scene, position: int, device: str, event: str, flag: Any, info: Any, at: int, quality: str | None) -> None:
@@ -282,7 +284,9 @@ def _logged_with(scene: Scene, position: int, address: str, event: str, logged: 
         read_value(scene, position, source_of(source)[0], f"{event}.{tag}", tag, value, at, quality)
 
 
-def read_value(scene: Scene, position: int, device: str, prop: str, name: str, value: Any, at: int, quality: str | None) -> None:
+def read_value(
+    scene: Scene, position: int, device: str, prop: str, name: str, value: Any, at: int, quality: str | None, how: Conversion | None = None
+) -> None:
     """Append one value: a number in the lake's unit, a truth value as 1 or 0, a text, or JSON; or set it aside.
 
     Args:
@@ -294,25 +298,27 @@ def read_value(scene: Scene, position: int, device: str, prop: str, name: str, v
         value: decoded JSON.
         at: microseconds since 1970.
         quality: of the instant.
+        how: how its numbers convert, where neither the model nor the contract knows the name.
     """
     kind = type(value)
     known = scene.known.get(name)
-    if kind is str and known is not None:  # numbers that some gateways write as texts
+    how = known.conversion if known is not None else how
+    if kind is str and how is not None:  # numbers that some gateways write as texts
         number = number_of(value)
         if number is not None:
             value, kind = number, float
     if is_too_long(prop):
         scene.refuse_value(position, "text_too_long", name[:_QUOTED], None, REASONS["text_too_long"])
     elif kind is float or kind is int:
-        if known is None:
+        if how is None:
             scene.refuse_value(position, "unknown_unit", name, value)
             return
-        number = in_lake(value, known.conversion)
+        number = in_lake(value, how)
         if number is None:
             scene.refuse_value(position, "not_a_number", name, str(value)[:_QUOTED])
             return
         digits = str(value) if kind is int and abs(value) > _EXACT else None
-        scene.add(position, device, prop, at, number, digits, known.conversion.canonical, quality, None)
+        scene.add(position, device, prop, at, number, digits, how.canonical, quality, None)
     elif kind is bool:
         scene.add(position, device, prop, at, 1.0 if value else 0.0, "true" if value else "false", None, quality, None)
     elif value is None or value in ("", [], {}):

@@ -105,6 +105,7 @@ _OF_UNIT: Final[dict[str, str]] = {
     "m": "fillingHeight containerHeight visibility",
     "m3": "containerVolume",
     "m3/s": "flowRate flowRateTooHighThreshold",
+    "kg": "weight weightLowThreshold weightHighThreshold",
     "lx": "lightLevel",
     "ug/m3": "pm1 pm2-5 pm10 pm1HighThreshold pm2-5HighThreshold pm10HighThreshold",
     "[ppm]": """
@@ -132,6 +133,9 @@ def _attribute(name: str, how: Conversion) -> Attribute:
     return Attribute(LAKE_NAMES.get(name, name), how, how.factor, how.offset, how.canonical)
 
 
+# The one type of attribute that says its unit: percent, of whatever attribute, a vendor's too.
+PERCENT_TYPE: Final = "AttributePercent"
+PERCENT: Final = UNITS["%"]
 MODEL: Final[dict[str, Attribute]] = {name: _attribute(name, UNITS[unit]) for unit, names in _OF_UNIT.items() for name in names.split()}
 
 

@@ -279,3 +279,23 @@ def test_the_quick_way_says_what_the_slow_one_says(entries: list[dict[str, Any]]
     assert records == others == len(entries)
     assert one.observations == other.observations
     assert [r[:4] for r in one.rejects] == [r[:4] for r in other.rejects]
+
+
+def test_an_attribute_whose_type_says_percent_needs_no_other_unit() -> None:
+    dimmed = value("vendorDimLevel", 80)
+    dimmed["attributeValue"]["type"] = "AttributePercent"
+    assert [row[2:7] for row in rows(report(dimmed))] == [("vendorDimLevel", SEVEN, 80.0, None, "%")]
+    # what the contract states of it comes first
+    assert rows(report(dimmed), units={"vendorDimLevel": "W"})[0][4:7] == (80.0, None, "W")
+    assert reasons(report(value("vendorDimLevel", 80))) == [("record", "unknown_unit")]
+
+
+def test_a_weight_is_in_kilograms_as_the_model_says() -> None:
+    assert [row[2:7] for row in rows(report(value("weight", 12.5)))] == [("weight", SEVEN, 12.5, None, "kg")]
+
+
+def test_a_device_that_asks_for_an_address_is_none_yet() -> None:
+    device = {"address": "00000000-0000-0000-0000-000000000000", "name": "Passerelle", "class": "Gateway", "functions": []}
+    assert reasons([device], topic="devices?clientAddress=00000000-0000-0000-0000-000000000000") == [("record", "no_address")]
+    _, batch = decoded([{**device, "address": "6df4b4cd-da48-4448-bfd7-bba3f5216bf2"}], topic="devices")
+    assert [a.asset_ref for a in batch.assets] == ["6df4b4cd-da48-4448-bfd7-bba3f5216bf2"]
