@@ -79,3 +79,5 @@ NORMALIZED: Final[dict[str, tuple[str, str]]] = {
     "soil.p": ("soil_phosphorus", "[ppm]"),
     "soil.k": ("soil_potassium", "[ppm]"),
 }
+# What the platform states with a unit of its own, and of which it therefore says more than a codec.
+STATED: Final = frozenset(name for name, _ in NORMALIZED.values()) | {"longitude", "latitude", "altitude", "location_accuracy"}

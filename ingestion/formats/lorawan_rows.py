@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +18,7 @@ import msgspec
 from ingestion.contracts.canonical import EARLIEST, LATEST
 from ingestion.contracts.units import UNITS
 from ingestion.formats.lorawan_message import Place
-from ingestion.formats.lorawan_names import ASSET_TAGS, FLATTEN_DEPTH, MAX_VALUES, RADIO, REASONS
+from ingestion.formats.lorawan_names import ASSET_TAGS, FLATTEN_DEPTH, MAX_VALUES, RADIO, REASONS, STATED
 from ingestion.formats.wire import AssetRow, ObservationRow, RejectRow, WireBatch, WireOptions
 from ingestion.formats.wire_json import Unreadable, read_json
 from ingestion.formats.wire_values import in_lake, is_too_long, number_of, to_json
@@ -188,10 +188,16 @@ class DeviceRows:
             found.append(_row(ObservationRow, (position, ref, prop, at, number, text, unit, quality, message_id)))
         return names
 
-    def normalized(self, raw: msgspec.Raw, names: Mapping[str, tuple[str, str]]) -> int:
-        """Append a normalized payload: the Device Repository's names, whose units its schema fixes. Return how many values it held."""
+    def normalized(self, raw: msgspec.Raw, names: Mapping[str, tuple[str, str]], since: int) -> int:
+        """Append a normalized payload: the Device Repository's names, whose units its schema fixes. Return how many values are kept since.
+
+        `since`: where the codec's observations begin. A unit that the contract states is the codec's, where both have a name.
+        """
         read = _OBJECT(bytes(raw))
-        at, kept = self.at, len(self.batch.observations)
+        at, kept, units = self.at, len(self.batch.observations), self.units
+        if units:
+            said = {row.property for row in self.batch.observations[since:]}
+            self.units = {name: unit for name, unit in units.items() if name not in said}
         for measured in read if type(read) is list else [read]:
             if type(measured) is not dict:
                 self.refuse("normalized_payload", "not_an_object", measured)
@@ -202,8 +208,9 @@ class DeviceRows:
                 self.refuse("normalized_payload", "not_an_instant", stated)
                 continue
             self._normalized(measured, "", names)
-        self.at = at
-        return len(self.batch.observations) - kept
+        self.at, self.units = at, units
+        self.settle(since, kept)
+        return len(self.batch.observations) - since
 
     def _normalized(self, values: dict[str, Any], prefix: str, names: Mapping[str, tuple[str, str]], left: int = FLATTEN_DEPTH) -> None:
         for key, value in values.items():
@@ -227,7 +234,7 @@ class DeviceRows:
         """Append where the device was found to be: it moves, so this is measured and does not describe the asset.
 
         `since`: where this event's observations begin. The platform makes a location of a codec's `latitude` and `longitude`, which
-        are then there already: the same value is told once, with its unit, and another is `object.latitude`.
+        are then there already.
         """
         if not (-180 <= place.longitude <= 180 and -90 <= place.latitude <= 90):  # noqa: PLR2004 - WGS84
             self.refuse("location", "invalid_geometry", [place.longitude, place.latitude])
@@ -241,12 +248,21 @@ class DeviceRows:
         if place.accuracy:
             self.keep("location_accuracy", place.accuracy, None, "m")
         if since is not None:
-            placed = {row.property: row.value for row in rows[before:]}
-            rows[since:before] = [
-                row._replace(property=f"object.{row.property}") if row.property in placed else row
-                for row in rows[since:before]
-                if row.property not in placed or row.value != placed[row.property]
-            ]
+            self.settle(since, before)
+
+    def settle(self, since: int, before: int) -> None:
+        """Tell once what a codec's values and the platform's own reading of them say of one property and instant.
+
+        `since`, `before`: where the codec's observations begin, and where the platform's. Of two that are the same, the one with the
+        platform's unit stays, else the codec's, whose unit the contract states. Of two that differ, the other has a name of its own.
+        """
+        rows = self.batch.observations
+        codecs, platforms = rows[since:before], rows[before:]
+        first = {(r.property, r.observed_at): (r.value, r.value_text) for r in codecs if r.property not in STATED}
+        first |= {(r.property, r.observed_at): (r.value, r.value_text) for r in platforms if r.property in STATED}
+        rows[since:] = [
+            r for found, prefix in ((codecs, "object"), (platforms, "normalized_payload")) for r in _others(found, prefix, first)
+        ]
 
     def keep(self, prop: str, number: float | None, text: str | None, unit: str | None = None) -> None:
         """Append an observation, in the lake's unit."""
@@ -309,3 +325,16 @@ class DeviceRows:
         shown = detail or f"{prop}: {REASONS[reason]}"
         quoted = to_json({prop: original})[:_ORIGINAL] if original is not None else None
         self.batch.rejects.append(RejectRow(self.position, "value", reason, shown, quoted))
+
+
+def _others(
+    found: list[ObservationRow], prefix: str, first: Mapping[tuple[str, int], tuple[float | None, str | None]]
+) -> Iterator[ObservationRow]:
+    """Yield observations, without those that say what the first of their property and instant says; others of it with a prefix."""
+    is_codec = prefix == "object"
+    for row in found:
+        told = first.get((row.property, row.observed_at))
+        if told is None or (row.property in STATED) != is_codec:
+            yield row
+        elif told != (row.value, row.value_text):
+            yield row._replace(property=f"{prefix}.{row.property}")

@@ -66,7 +66,7 @@ def _uplink(uplink: Uplink, rows: DeviceRows) -> None:
     if is_stated(uplink.decoded_payload):
         found += rows.codec(uplink.decoded_payload)
     if is_stated(uplink.normalized_payload):
-        found += rows.normalized(uplink.normalized_payload, NORMALIZED)
+        found = rows.normalized(uplink.normalized_payload, NORMALIZED, since)
     if uplink.frm_payload and found == 0 and bytes(uplink.decoded_payload) in _NO_VALUES:
         reason = "encrypted" if is_stated(uplink.app_s_key) else "no_decoded_payload"
         rows.refuse("decoded_payload", reason, {"f_port": uplink.f_port, "frm_payload": uplink.frm_payload})

@@ -319,3 +319,28 @@ def test_a_location_that_the_platform_read_in_the_codecs_values_is_told_once() -
     batch = run(things(decoded_payload=values, locations={"lora-cloud": {**place, "latitude": 48.75}}))
     assert seen(batch)["latitude"] == (48.75, None, "deg")
     assert seen(batch)["object.latitude"] == (48.5, None, None)
+
+
+def test_what_the_codec_and_the_normalized_payload_say_alike_is_told_once() -> None:
+    """A Tektelic Vivid's codec says relative_humidity, as the schema's name is here."""
+    values = {"ambient_temperature": 25.3, "battery": 3.026, "relative_humidity": 44.5}
+    normalized = [{"air": {"relativeHumidity": 44.5, "temperature": 25.3}, "battery": 3.026}]
+    batch = run(things(decoded_payload=values, normalized_payload=normalized, rx_metadata=[]), units={"battery": "V"})
+    assert sorted((o.property, o.value, o.unit) for o in batch.observations) == [
+        ("air_temperature", 25.3, "Cel"),
+        ("ambient_temperature", 25.3, None),
+        ("battery", 3.026, "V"),
+        ("relative_humidity", 44.5, "%"),
+    ]
+    # a fraction where the schema has percent: another value, by a name of its own
+    batch = run(things(decoded_payload={"relative_humidity": 0.445}, normalized_payload=normalized, rx_metadata=[]))
+    assert seen(batch)["relative_humidity"] == (44.5, None, "%")
+    assert seen(batch)["object.relative_humidity"] == (0.445, None, None)
+    # of a name without unit in the schema, the contract means the codec's
+    batch = run(things(decoded_payload={"battery": 98}, normalized_payload=normalized, rx_metadata=[]), units={"battery": "%"})
+    assert seen(batch)["battery"] == (98, None, "%")
+    assert seen(batch)["normalized_payload.battery"] == (3.026, None, None)
+    # measured at another instant: nothing to settle
+    earlier = [{"time": "2026-11-22T04:00:00Z", **normalized[0]}]
+    batch = run(things(decoded_payload=values, normalized_payload=earlier, rx_metadata=[]))
+    assert sum(o.property == "relative_humidity" for o in batch.observations) == 2
