@@ -58,10 +58,11 @@ def decode(
         # An entity's own rows: `batch.mark` counts all contracts, which takes a fifth of the time of a vehicle.
         rows, assets, rejects = len(batch.observations), len(batch.assets), len(batch.rejects)
         if failed and (lost := failed.get(position - after - 1)) is not None:
-            (reason, detail), written = lost[0].args, lost[1][:QUOTED_BYTES]
+            reason, detail = lost[0].args
             if options.personal:  # which of its members are personal cannot be told
-                detail, written = REASONS[reason], None
-            batch.reject(position, reason, detail, written)
+                batch.reject(position, reason, REASONS[reason])
+            else:
+                batch.reject(position, reason, detail, lost[1][:QUOTED_BYTES])
             continue
         try:
             _entity(entity, position, feed, stops, said)
