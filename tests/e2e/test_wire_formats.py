@@ -179,8 +179,8 @@ def test_what_four_systems_send_is_in_core_after_a_build(instance: Instance) -> 
     assert instance.post("/ingest/warnings", "warnings", _ALERT.encode(), "application/cap+xml") == 202
 
     built = instance.vigie("build", "--json").document
+    # The schedule may have built it meanwhile: then there is nothing left to do.
     assert built["succeeded"]
-    assert built["is_published"]
 
     found = {
         (row["feed"], row["asset_ref"], row["property"]): row["value_last"]

@@ -22,6 +22,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ingestion.lake import reference
 from orchestration.services import postgres
 from tests.town import AS_OF, Town, fingerprint
 
@@ -174,8 +175,8 @@ def test_a_dbt_that_outlives_its_command_keeps_the_next_build_waiting(new_town: 
     # PostgreSQL stays: only the command dies.
     with postgres.running(town.settings):
         with started(build) as child:
-            # A reference table, then dbt's first models: it is at work.
-            assert child.wait_for_line(14)
+            # The reference tables, then dbt's first models: it is at work.
+            assert child.wait_for_line(len(reference.TABLES) + 4)
             orphan = child.dbt()
             assert orphan is not None
             child.process.kill()
