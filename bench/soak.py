@@ -37,6 +37,8 @@ _SAMPLE_S: Final = 15.0
 _READY_TIMEOUT_S: Final = 120.0
 # What is told in the last minutes may still be on its way: a message is late by six hours at most, three in a thousand are.
 _LATE: Final = dt.timedelta(hours=6)
+# The day before the start, landed as files: what is open then is known, as in a territory that has been running.
+_HISTORY: Final = dt.timedelta(days=1)
 _EPISODES: Final = """
 SELECT asset_key, fault_type, started_at, ended_at FROM core.failure_evidence
 WHERE evidence_kind = 'state' AND kind = 'failure'
@@ -134,8 +136,7 @@ def run(preset: str, speed: float, minutes: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="vigie-bench-") as folder:
         home = Path(folder) / "home"
         settings = create_local(home)
-        # History up to the start: what is open then is known, as in a territory that has been running.
-        files = history.write(world, Path(folder) / "history", since - dt.timedelta(days=1), since)
+        files = history.write(world, Path(folder) / "history", since - _HISTORY, since)
         settings.feeds_path.mkdir(parents=True, exist_ok=True)
         settings.declared_path.mkdir(parents=True, exist_ok=True)
         outside = _Outside(world, since)
@@ -205,7 +206,8 @@ def _compare(world: World, since: dt.datetime, until: dt.datetime, episodes: lis
     tables = truth.tables(world, since, until)
     told = [(r["asset_ref"], r["told_from"], r["told_until"]) for r in tables["failures"].to_pylist() if r["kind"] == "failure"]
     told += [(r["asset_ref"], r["told_from"], r["told_until"]) for r in tables["equipment"].to_pylist() if r["kind"] == "failure"]
-    known = [(ref, at, end) for ref, at, end in told if at is not None and at < until]
+    # What began before the history lands is seen from its first sample on.
+    known = [(ref, max(at, since - _HISTORY), end) for ref, at, end in told if at is not None and at < until]
     by_ref = defaultdict(list)
     for episode in episodes:
         by_ref[episode["asset_key"].partition(":")[2]].append(episode)
