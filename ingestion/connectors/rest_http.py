@@ -8,6 +8,7 @@ Requests only ever go to the declared host, whatever a page's "next" link or a r
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +30,8 @@ from dlt.sources.helpers.rest_client.paginators import (
     SinglePagePaginator,
 )
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPResponse
+from urllib3.exceptions import HTTPError
 
 from ingestion.connectors.model import SECRETS_REMEDY, Deadline, FetchFailed, Limits, Secrets
 from ingestion.errors import WrongUse
@@ -152,8 +155,8 @@ class Source:
             raise FetchFailed(f"{self.origin}: answered 304 without having been asked whether it changed", remedy=_REMEDY)
         response.raise_for_status()  # 206 is a success: Hub'Eau answers it while pages follow
         content = self._read(response)
-        # Read here within its bound, before requests reads it all; it offers no other way to say so.
-        response._content = content  # noqa: SLF001
+        # Read within its bound before requests reads it all, which then finds what was read.
+        response.raw = HTTPResponse(io.BytesIO(content), preload_content=False)
         # dlt reads pages through `json()`, which would round numbers: this one answer gets an exact one, hence the ignore.
         response.json = lambda **_: decode(content)  # type: ignore[method-assign]
         named = {"If-None-Match": response.headers.get("ETag"), "If-Modified-Since": response.headers.get("Last-Modified")}
@@ -164,13 +167,16 @@ class Source:
         declared = response.headers.get("Content-Length", "")
         content = bytearray()
         if not declared.isdigit() or int(declared) <= self._limits.max_page_bytes:
-            for chunk in response.iter_content(_CHUNK):
-                content += chunk
-                self._deadline.check()
-                if len(content) > self._limits.max_page_bytes:
-                    break
-            else:
-                return bytes(content)
+            try:
+                for chunk in response.raw.stream(_CHUNK, decode_content=True):
+                    content += chunk
+                    self._deadline.check()
+                    if len(content) > self._limits.max_page_bytes:
+                        break
+                else:
+                    return bytes(content)
+            except HTTPError as error:  # cut off, too slow, wrongly packed: told like what requests meets itself
+                raise requests.ConnectionError(error) from error
         size = declared or f"more than {self._limits.max_page_bytes}"
         raise FetchFailed(f"{self.origin}: a page of {size} bytes (at most {self._limits.max_page_bytes})", remedy="ask for smaller pages")
 
