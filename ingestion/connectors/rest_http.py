@@ -97,7 +97,7 @@ class Source:
             for page in self._client.paginate(self._connector.path, params=dict(params), hooks={"response": [self._judge]}):
                 self._count()
                 records = list(page)
-                self._check_repeated(bool(records) and records == previous)
+                self._check_repeated(is_repeated=bool(records) and records == previous)
                 previous = records
                 yield records
 
@@ -117,7 +117,7 @@ class Source:
             body = response.content
             if says_nothing(body):
                 return
-            self._check_repeated(body == previous)
+            self._check_repeated(is_repeated=body == previous)
             previous = body
             yield body
             match paginator.type:
@@ -138,7 +138,7 @@ class Source:
                 f"{self.origin}: more than {self._limits.max_pages} pages", remedy="check the paginator, or ask for larger pages"
             )
 
-    def _check_repeated(self, is_repeated: bool) -> None:  # noqa: FBT001 - what is checked
+    def _check_repeated(self, *, is_repeated: bool) -> None:
         paginator = self._connector.paginator
         if is_repeated and paginator is not None and paginator.type in _COUNTED:
             raise FetchFailed(

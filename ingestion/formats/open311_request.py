@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ingestion.formats import wire_record
 from ingestion.formats.wire import ReportRow, WireBatch, WireOptions
-from ingestion.formats.wire_json import QUOTED_BYTES
 from ingestion.formats.wire_local import local_instant
+from ingestion.formats.wire_record import Aside, Refused, instant_or_aside, no_instant, read_record, text_of
 from ingestion.formats.wire_values import to_json
 
 REASONS: Final[dict[str, str]] = {
+    **wire_record.REASONS,
     "too_many": "more than one message may hold",
     "empty": "the message holds no request",
     "not_a_request": "the record is no object with members",
@@ -22,10 +24,7 @@ REASONS: Final[dict[str, str]] = {
     "token": "a token of a request that has no number yet: ask for it again later",
     "no_id": "the request has no service_request_id",
     "no_instant": "the request has no requested_datetime (an acknowledgement of a POST says none): when it was opened is not known",
-    "not_an_instant": "is no ISO 8601 instant, or no local time that exists in the feed's zone",
     "duplicate_key": "the request holds the same member twice: which one is meant is not known",
-    "invalid_value": "is no text",
-    "invalid_position": "is no position in WGS84",
     "closed_while_open": "the request says that it is open, and when it was closed",
 }
 # CitySDK names the equipment a report is about `service_object_id`, FixMyStreet `asset_id` or `central_asset_id`.
@@ -56,35 +55,22 @@ READ: Final = frozenset(
 )  # fmt: skip
 
 
-class _Refused(Exception):
-    """A request that cannot be stored; the arguments are the reason and what people are told."""
-
-
 def read_request(request: dict[str, Any], position: int, batch: WireBatch, options: WireOptions) -> None:
     """Append the report of one request, or why there is none; personal members are out of it already."""
-    aside: list[tuple[str, str]] = []
-    try:
-        row = _row(request, position, aside, options.time_zone)
-    except _Refused as error:
-        reason, detail = error.args
-        batch.reject(position, reason, detail, to_json(request)[:QUOTED_BYTES])
-        return
-    batch.reports.append(row)
-    for reason, detail in aside:
-        batch.reject(position, reason, detail, to_json(request)[:QUOTED_BYTES], scope="value")
+    read_record(request, position, batch, batch.reports, lambda aside: _row(request, position, aside, options.time_zone))
 
 
-def _row(request: dict[str, Any], position: int, aside: list[tuple[str, str]], zone: str) -> ReportRow:
+def _row(request: dict[str, Any], position: int, aside: Aside, zone: str) -> ReportRow:
     extended = _extended(request)
-    ref = _text(request, "service_request_id", aside)
+    ref = text_of(request, "service_request_id", aside)
     if ref is None:
-        raise _Refused("no_id", REASONS["no_id"])
+        raise Refused("no_id", REASONS["no_id"])
     if any(type(request.get(name)) is list for name in ("requested_datetime", "status", "lat", "long")):
-        raise _Refused("duplicate_key", REASONS["duplicate_key"])
+        raise Refused("duplicate_key", REASONS["duplicate_key"])
     opened = _instant(request, "requested_datetime", zone)
-    status = _text(request, "status", aside) or _text(request, "status_description", aside)
+    status = text_of(request, "status", aside) or text_of(request, "status_description", aside)
     status = status.lower() if status is not None else None
-    revised = _instant_or_none(request, "updated_datetime", zone, aside)
+    revised = instant_or_aside(request, "updated_datetime", zone, aside)
     longitude, latitude = _position(request, aside)
     street, commune = _address(request, aside)
     channel = _first(request, extended, _CHANNELS, aside)
@@ -92,9 +78,9 @@ def _row(request: dict[str, Any], position: int, aside: list[tuple[str, str]], z
         position,
         ref,
         channel=channel_of(channel),
-        category=_text(request, "service_name", aside) or _text(request, "service_code", aside),
-        subcategory=_text(request, "service_subtype", aside),
-        description=_text(request, "description", aside),
+        category=text_of(request, "service_name", aside) or text_of(request, "service_code", aside),
+        subcategory=text_of(request, "service_subtype", aside),
+        description=text_of(request, "description", aside),
         opened_at=opened,
         closed_at=_closed(request, status, revised, zone, aside),
         status=status,
@@ -104,19 +90,19 @@ def _row(request: dict[str, Any], position: int, aside: list[tuple[str, str]], z
         longitude=longitude,
         latitude=latitude,
         asset_ref=_first(request, extended, _ASSETS, aside),
-        duplicate_of=_text(request, "parent_service_request_id", aside),
+        duplicate_of=text_of(request, "parent_service_request_id", aside),
         owner_authority=_agency(request, aside),
         revised_at=revised,
     )
 
 
-def _closed(request: dict[str, Any], status: str | None, revised: int | None, zone: str, aside: list[tuple[str, str]]) -> int | None:
+def _closed(request: dict[str, Any], status: str | None, revised: int | None, zone: str, aside: Aside) -> int | None:
     """Return when a request was closed.
 
     GeoReport v2 has no date of closure, and says of `updated_datetime` that it is the one of a closed request; `closed_datetime` is
     an extension, and comes first.
     """
-    closed = _instant_or_none(request, "closed_datetime", zone, aside)
+    closed = instant_or_aside(request, "closed_datetime", zone, aside)
     if status == "open" and closed is not None:
         aside.append(("closed_while_open", f"closed_datetime: {REASONS['closed_while_open']}"))
         return None
@@ -147,23 +133,11 @@ def attribute_names(attribute: dict[str, Any]) -> list[str]:
     return [attribute[n] for n in _NAMES if type(attribute.get(n)) is str]
 
 
-def _text(members: dict[str, Any], name: str, aside: list[tuple[str, str]]) -> str | None:
-    value = members.get(name)
-    if type(value) is str:
-        return value.strip() or None
-    if value is None:
-        return None
-    if type(value) is int:
-        return str(value)
-    aside.append(("invalid_value", f"{name}: {REASONS['invalid_value']}"))
-    return None
-
-
-def _first(request: dict[str, Any], extended: dict[str, Any], names: tuple[str, ...], aside: list[tuple[str, str]]) -> str | None:
+def _first(request: dict[str, Any], extended: dict[str, Any], names: tuple[str, ...], aside: Aside) -> str | None:
     for name in names:
         for members in (request, extended) if extended else (request,):
             if name in members:
-                text = _text(members, name, aside)
+                text = text_of(members, name, aside)
                 if text is not None:
                     return text
     return None
@@ -172,24 +146,14 @@ def _first(request: dict[str, Any], extended: dict[str, Any], names: tuple[str, 
 def _instant(request: dict[str, Any], name: str, zone: str) -> int:
     written = request.get(name)
     if written is None or written == "":
-        raise _Refused("no_instant", REASONS["no_instant"])
+        raise Refused("no_instant", REASONS["no_instant"])
     found = local_instant(written, zone) if type(written) is str else None
     if found is None:
-        raise _Refused("not_an_instant", f"{name} {to_json(written)[:100]} {REASONS['not_an_instant']}")
+        raise Refused(*no_instant(name, written))
     return found
 
 
-def _instant_or_none(request: dict[str, Any], name: str, zone: str, aside: list[tuple[str, str]]) -> int | None:
-    written = request.get(name)
-    if written is None or written == "":
-        return None
-    found = local_instant(written, zone) if type(written) is str else None
-    if found is None:
-        aside.append(("not_an_instant", f"{name} {to_json(written)[:100]} {REASONS['not_an_instant']}"))
-    return found
-
-
-def _position(request: dict[str, Any], aside: list[tuple[str, str]]) -> tuple[float | None, float | None]:
+def _position(request: dict[str, Any], aside: Aside) -> tuple[float | None, float | None]:
     """Return longitude and latitude; (0, 0), which servers write for none, is not taken for a place."""
     written = request.get("long"), request.get("lat")
     if all(value is None or value == "" for value in written):
@@ -218,18 +182,18 @@ def _number(value: Any) -> float | None:
     return value if type(value) is float else None
 
 
-def _agency(request: dict[str, Any], aside: list[tuple[str, str]]) -> str | None:
+def _agency(request: dict[str, Any], aside: Aside) -> str | None:
     """Return who is responsible; FixMyStreet lists them: `{"recipient": ["Mairie", "Agglo"]}`."""
     stated = request.get("agency_responsible")
     if type(stated) is dict and set(stated) == {"recipient"}:
         recipients = stated["recipient"] if type(stated["recipient"]) is list else [stated["recipient"]]
-        names = [_text({"agency_responsible": name}, "agency_responsible", aside) for name in recipients]
+        names = [text_of({"agency_responsible": name}, "agency_responsible", aside) for name in recipients]
         return ", ".join(name for name in names if name is not None) or None
-    return _text(request, "agency_responsible", aside)
+    return text_of(request, "agency_responsible", aside)
 
 
-def _address(request: dict[str, Any], aside: list[tuple[str, str]]) -> tuple[str | None, str | None]:
-    address = _text(request, "address", aside)
+def _address(request: dict[str, Any], aside: Aside) -> tuple[str | None, str | None]:
+    address = text_of(request, "address", aside)
     return split_address(address) if address is not None else (None, None)
 
 

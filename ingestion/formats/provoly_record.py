@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ingestion.formats import wire_record
 from ingestion.formats.wire import AssetRow, InterventionRow, WireBatch, WireOptions
-from ingestion.formats.wire_json import QUOTED_BYTES
-from ingestion.formats.wire_local import local_instant
+from ingestion.formats.wire_record import Aside, Refused, instant_or_aside, no_instant, read_record, text_of
 from ingestion.formats.wire_values import NoGeometry, located, to_json
 
 REASONS: Final[dict[str, str]] = {
+    **wire_record.REASONS,
     "too_many": "more than one message may hold",
     "empty": "the message holds no record",
     "not_a_record": "the record is no object with members",
@@ -20,10 +21,7 @@ REASONS: Final[dict[str, str]] = {
     "unknown_kind": "neither a work order (creationDate, status, category) nor equipment (family, entity, code)",
     "no_id": "the record has no identifier",
     "no_instant": "the work order has no creationDate: when it was asked for is not known",
-    "not_an_instant": "is no ISO 8601 instant, or no local time that exists in the feed's zone",
     "unknown_category": "is neither PREV (preventive) nor CURA (curative)",
-    "invalid_value": "is no text",
-    "invalid_position": "is no position in WGS84",
 }
 _KINDS: Final = {"PREV": "preventive", "CURA": "curative"}
 # From these states on the dates of work are facts, when they are not after the record's last change.
@@ -32,56 +30,29 @@ _DONE: Final = "DONE"
 # How equipment is called, the name that orders use for it first.
 _REFS: Final = ("code", "name", "externalId", "id")
 
-_Aside = list[tuple[str, str]]
-
-
-class _Refused(Exception):
-    """A record that cannot be stored; the arguments are the reason and what people are told."""
-
 
 def read_order(order: dict[str, Any], position: int, batch: WireBatch, options: WireOptions) -> None:
     """Append the intervention of one work order, or why there is none; personal members are out of it already."""
-    aside: _Aside = []
-    try:
-        row = _intervention(order, position, aside, options.time_zone)
-    except _Refused as error:
-        reason, detail = error.args
-        batch.reject(position, reason, detail, to_json(order)[:QUOTED_BYTES])
-        return
-    batch.interventions.append(row)
-    _set_aside(order, position, aside, batch)
+    read_record(order, position, batch, batch.interventions, lambda aside: _intervention(order, position, aside, options.time_zone))
 
 
 def read_equipment(equipment: dict[str, Any], position: int, batch: WireBatch, options: WireOptions) -> None:
     """Append the asset of one piece of equipment, or why there is none; personal members are out of it already."""
-    aside: _Aside = []
-    try:
-        row = _asset(equipment, position, aside, options.time_zone)
-    except _Refused as error:
-        reason, detail = error.args
-        batch.reject(position, reason, detail, to_json(equipment)[:QUOTED_BYTES])
-        return
-    batch.assets.append(row)
-    _set_aside(equipment, position, aside, batch)
+    read_record(equipment, position, batch, batch.assets, lambda aside: _asset(equipment, position, aside, options.time_zone))
 
 
-def _set_aside(record: dict[str, Any], position: int, aside: _Aside, batch: WireBatch) -> None:
-    for reason, detail in aside:
-        batch.reject(position, reason, detail, to_json(record)[:QUOTED_BYTES], scope="value")
-
-
-def _intervention(order: dict[str, Any], position: int, aside: _Aside, zone: str) -> InterventionRow:
+def _intervention(order: dict[str, Any], position: int, aside: Aside, zone: str) -> InterventionRow:
     # What is sent (`ServiceWriteDto`) has the maintenance system's number as id; what is read back, an id of Provoly's own beside it.
-    ref = _text(order, "externalId", aside) or _text(order, "id", aside)
+    ref = text_of(order, "externalId", aside) or text_of(order, "id", aside)
     if ref is None:
-        raise _Refused("no_id", REASONS["no_id"])
+        raise Refused("no_id", REASONS["no_id"])
     if order.get("creationDate") in (None, ""):
-        raise _Refused("no_instant", REASONS["no_instant"])
-    dates = {name: _instant(order, name, zone, aside) for name in ("lastModificationDate", "startDate", "endDate", "closeDate")}
-    requested = _instant(order, "creationDate", zone, [])
+        raise Refused("no_instant", REASONS["no_instant"])
+    dates = {name: instant_or_aside(order, name, zone, aside) for name in ("lastModificationDate", "startDate", "endDate", "closeDate")}
+    requested = instant_or_aside(order, "creationDate", zone, [])
     if requested is None:
-        raise _Refused("not_an_instant", f"creationDate {to_json(order['creationDate'])[:100]} {REASONS['not_an_instant']}")
-    status, category = _text(order, "status", aside), _text(order, "category", aside)
+        raise Refused(*no_instant("creationDate", order["creationDate"]))
+    status, category = text_of(order, "status", aside), text_of(order, "category", aside)
     if category is not None and category.upper() not in _KINDS:
         aside.append(("unknown_category", f"category {category[:40]!r} {REASONS['unknown_category']}"))
     revised, state = dates["lastModificationDate"], (status or "").upper()
@@ -106,40 +77,40 @@ def _fact(date: int | None, revised: int | None) -> int | None:
     return date if date is not None and revised is not None and date <= revised else None
 
 
-def _described(order: dict[str, Any], aside: _Aside) -> str | None:
+def _described(order: dict[str, Any], aside: Aside) -> str | None:
     """Return what an order is about: its type of request in the source's own words, its name, its description."""
-    parts = [_named(order.get("type"), "type", aside), _text(order, "name", aside), _text(order, "description", aside)]
+    parts = [_named(order.get("type"), "type", aside), text_of(order, "name", aside), text_of(order, "description", aside)]
     return " — ".join(dict.fromkeys(p for p in parts if p is not None)) or None
 
 
-def _asset(equipment: dict[str, Any], position: int, aside: _Aside, zone: str) -> AssetRow:
+def _asset(equipment: dict[str, Any], position: int, aside: Aside, zone: str) -> AssetRow:
     ref = _ref_of(equipment, "id", aside)
     if ref is None:
-        raise _Refused("no_id", REASONS["no_id"])
+        raise Refused("no_id", REASONS["no_id"])
     kind = _named(equipment.get("family"), "family", aside) or _named(equipment.get("type"), "type", aside)
     if kind is None:
-        raise _Refused("unknown_kind", f"equipment without family or type: {REASONS['unknown_kind']}")
+        raise Refused("unknown_kind", f"equipment without family or type: {REASONS['unknown_kind']}")
     longitude, latitude, geometry = _location(equipment, aside)
-    external = _text(equipment, "externalId", aside)
+    external = text_of(equipment, "externalId", aside)
     return AssetRow(
         position,
         ref,
         kind,
         parent_ref=_ref_of(equipment.get("parent"), "parent", aside),
-        name=_text(equipment, "name", aside),
+        name=text_of(equipment, "name", aside),
         commune=_named(equipment.get("city"), "city", aside),
-        street=_text(equipment, "address", aside),
+        street=text_of(equipment, "address", aside),
         longitude=longitude,
         latitude=latitude,
         geometry=geometry,
-        status=_text(equipment, "status", aside),
+        status=text_of(equipment, "status", aside),
         owner_authority=_named(equipment.get("entity"), "entity", aside),
         identity=external if external is not None and external != ref else None,
-        effective_at=_instant(equipment, "lastModificationDate", zone, aside),
+        effective_at=instant_or_aside(equipment, "lastModificationDate", zone, aside),
     )
 
 
-def _location(equipment: dict[str, Any], aside: _Aside) -> tuple[float | None, float | None, str | None]:
+def _location(equipment: dict[str, Any], aside: Aside) -> tuple[float | None, float | None, str | None]:
     where: Any = next((equipment[name] for name in ("location", "geometry", "geom") if equipment.get(name) is not None), None)
     if where is None and (equipment.get("longitude") is not None or equipment.get("latitude") is not None):
         where = {"type": "Point", "coordinates": [equipment.get("longitude"), equipment.get("latitude")]}
@@ -152,37 +123,15 @@ def _location(equipment: dict[str, Any], aside: _Aside) -> tuple[float | None, f
         return None, None, None
 
 
-def _ref_of(equipment: Any, name: str, aside: _Aside) -> str | None:
+def _ref_of(equipment: Any, name: str, aside: Aside) -> str | None:
     """Return the code of equipment, written as it is or as an object with code, name and identifiers."""
     if type(equipment) is dict:
-        return next((ref for ref in (_text(equipment, n, aside) for n in _REFS) if ref is not None), None)
-    return _text({name: equipment}, name, aside)
+        return next((ref for ref in (text_of(equipment, n, aside) for n in _REFS) if ref is not None), None)
+    return text_of({name: equipment}, name, aside)
 
 
-def _named(value: Any, name: str, aside: _Aside) -> str | None:
+def _named(value: Any, name: str, aside: Aside) -> str | None:
     """Return what something is called, written as it is or as an object with name and code."""
     if type(value) is dict:
-        return _text(value, "name", aside) or _text(value, "code", aside)
-    return _text({name: value}, name, aside)
-
-
-def _text(members: dict[str, Any], name: str, aside: _Aside) -> str | None:
-    value = members.get(name)
-    if type(value) is str:
-        return value.strip() or None
-    if value is None:
-        return None
-    if type(value) is int:
-        return str(value)
-    aside.append(("invalid_value", f"{name}: {REASONS['invalid_value']}"))
-    return None
-
-
-def _instant(members: dict[str, Any], name: str, zone: str, aside: _Aside) -> int | None:
-    written = members.get(name)
-    if written is None or written == "":
-        return None
-    found = local_instant(written, zone) if type(written) is str else None
-    if found is None:
-        aside.append(("not_an_instant", f"{name} {to_json(written)[:100]} {REASONS['not_an_instant']}"))
-    return found
+        return text_of(value, "name", aside) or text_of(value, "code", aside)
+    return text_of({name: value}, name, aside)
