@@ -25,7 +25,7 @@ FILE_NAME: Final = "secrets.toml"
 ENVIRONMENT_PREFIX: Final = "VIGIE_SECRET_"
 
 # What the local profile generates. A name that joins later is added to an existing file, which is otherwise kept.
-GENERATED: Final = ("postgres_password", "postgres_reader_password", "nats_password")
+GENERATED: Final = ("postgres_password", "postgres_reader_password", "nats_password", "web_secret")
 
 # 32 bytes: 256 bits, past any guessing; URL-safe, so that a password needs no quoting in an address.
 _PASSWORD_BYTES: Final = 32

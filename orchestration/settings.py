@@ -51,11 +51,11 @@ OTHER_VARIABLES: Final = {
 CONFIGURABLE_LOCALLY: Final = frozenset(
     {
         *("postgres_port", "nats_port", "mqtt_port", "nats_monitor_port", "intake_port", "code_server_port", "webserver_port"),
-        *("simulated_apis_port",),
+        *("simulated_apis_port", "web_port"),
         *("extension_directory", "duckdb_memory_limit", "duckdb_threads", "stream_sync"),
     }
 )
-LOCAL_PORTS: Final = ("postgres", "nats", "mqtt", "nats_monitor", "intake", "code_server", "webserver", "simulated_apis")
+LOCAL_PORTS: Final = ("postgres", "nats", "mqtt", "nats_monitor", "intake", "code_server", "webserver", "simulated_apis", "web")
 S3_FIELDS: Final = ("s3_endpoint", "s3_access_key", "s3_secret_key", "s3_region", "s3_use_tls")
 
 _LAST_PORT: Final = 65_535
@@ -93,6 +93,9 @@ class Settings(BaseSettings):
         code_server_port: its port.
         webserver_host: interface Dagster's web server listens on.
         webserver_port: its port.
+        web_host: interface the pages and APIs for people and systems listen on (alerts).
+        web_port: its port.
+        web_secret: what sessions of its pages are signed with.
         simulated_apis_port: where a simulated territory's systems are asked (loopback); of the local profile.
         extension_directory: where DuckDB's extensions are installed from their wheels.
         duckdb_memory_limit: for instance `4GB`; DuckDB's own default (80 % of memory) when absent.
@@ -131,6 +134,9 @@ class Settings(BaseSettings):
     code_server_port: int = Port
     webserver_host: str
     webserver_port: int = Port
+    web_host: str
+    web_port: int = Port
+    web_secret: SecretStr
     simulated_apis_port: int | None = Field(default=None, ge=1, le=_LAST_PORT)
     extension_directory: Path
     duckdb_memory_limit: str | None = Field(default=None, pattern=r"^[1-9][0-9]*(\.[0-9]+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$")
@@ -227,6 +233,11 @@ class Settings(BaseSettings):
         return f"http://{_reachable(self.intake_host)}:{self.intake_port}"
 
     @property
+    def web_url(self) -> str:
+        """Where a browser on this machine finds the pages for people."""
+        return f"http://{_reachable(self.web_host)}:{self.web_port}"
+
+    @property
     def simulated_apis_url(self) -> str:
         """Where the systems of a simulated territory are asked."""
         return f"http://{ports.LOOPBACK}:{self.simulated_apis_port}"
@@ -275,6 +286,11 @@ class Settings(BaseSettings):
     def feeds_path(self) -> Path:
         """Folder of the instance's own feed contracts."""
         return self.home / "feeds"
+
+    @property
+    def alerts_path(self) -> Path:
+        """Folder of what the instance declares of its alerts: `rules/`, `command-post.yaml`, `targets.yaml`."""
+        return self.home / "alerts"
 
     @property
     def temporary_path(self) -> Path:
@@ -365,7 +381,7 @@ def create_local(home: Path | None = None) -> Settings:
                 draft.replace(path)
             instance_secrets.ensure(home)
             _local_values(home, _instance_document(home))
-            for folder in ("logs", "lake", "declared", "feeds", "dagster", "dbt", "tmp"):
+            for folder in ("logs", "lake", "declared", "feeds", "alerts", "dagster", "dbt", "tmp"):
                 (home / folder).mkdir(exist_ok=True)
             for folder in ("personal", "originals", "nats"):  # they hold personal data: for the instance's own user
                 (home / folder).mkdir(exist_ok=True, mode=0o700)
@@ -430,6 +446,8 @@ def _local_values(home: Path, document: dict[str, Any]) -> dict[str, Any]:
         "originals_path": home / "originals",
         "code_server_host": ports.LOOPBACK,
         "webserver_host": ports.LOOPBACK,
+        "web_host": ports.LOOPBACK,
+        "web_secret": found["web_secret"],
         "extension_directory": given["extension_directory"] or home / "extensions",
         "duckdb_memory_limit": given["duckdb_memory_limit"],
         "duckdb_threads": given["duckdb_threads"],

@@ -116,3 +116,27 @@ class DaemonCheck:
             return "no heartbeat yet"
         age = dt.datetime.now(dt.UTC) - latest
         return None if age <= self.oldest else f"last heartbeat {age.total_seconds():.0f} s ago"
+
+
+@dataclass(frozen=True)
+class HeartbeatCheck:
+    """A process of the alerts has written its heartbeat since it started, and lately."""
+
+    settings: Settings
+    name: str
+    # Written each second: ten missed in a row is a process that hangs.
+    oldest: dt.timedelta = dt.timedelta(seconds=10)
+
+    def __call__(self, started_at: dt.datetime) -> str | None:
+        """Return `None` when the heartbeat is recent, and says of no trouble."""
+        url = self.settings.app_url.get_secret_value()
+        query = "SELECT at, details ->> 'trouble' FROM alerts.heartbeat WHERE name = %s"
+        try:
+            with psycopg.connect(url, connect_timeout=int(_TIMEOUT_S)) as connection:
+                row = connection.execute(query, [self.name]).fetchone()
+        except psycopg.Error as error:
+            return str(error).replace(url, "its database").strip().splitlines()[0]
+        if row is None or row[0] < started_at:
+            return "no heartbeat yet"
+        age = dt.datetime.now(dt.UTC) - row[0]
+        return f"last heartbeat {age.total_seconds():.0f} s ago" if age > self.oldest else row[1]

@@ -13,7 +13,7 @@ from typing import Final
 
 from orchestration import simulation
 from orchestration.services import dagster_config, nats_server, ports, postgres_cluster
-from orchestration.services.checks import BrokerCheck, Check, DaemonCheck, HttpCheck, PostgresCheck, TcpCheck
+from orchestration.services.checks import BrokerCheck, Check, DaemonCheck, HeartbeatCheck, HttpCheck, PostgresCheck, TcpCheck
 from orchestration.settings import Settings
 
 DEFINITIONS: Final = "orchestration.definitions"
@@ -71,12 +71,13 @@ def services(settings: Settings, *, definitions: str = DEFINITIONS) -> tuple[Ser
         definitions: the module whose Dagster definitions the code server serves.
     """
     if settings.profile == "server":
-        return (_intake(settings, needs=()), *_dagster(settings, definitions, needs=()))
+        return (_intake(settings, needs=()), *_alerts(settings, needs=()), *_dagster(settings, definitions, needs=()))
     simulated = simulation.load(settings)
     return (
         _postgres(settings),
         _nats(settings),
         _intake(settings, needs=("nats",)),
+        *_alerts(settings, needs=("postgres", "intake")),
         *_dagster(settings, definitions, needs=("postgres",)),
         *(() if simulated is None or simulated.is_paused else (_simulated_apis(settings), _speaker(settings))),
     )
@@ -121,6 +122,38 @@ def _intake(settings: Settings, needs: tuple[str, ...]) -> Service:
         needs=needs,
         port=settings.intake_port,
         url=settings.intake_url,
+    )
+
+
+def _alerts(settings: Settings, needs: tuple[str, ...]) -> tuple[Service, ...]:
+    # Apart from each other: a page that is asked much, or a hypervisor that hangs, must not delay a rule.
+    return (
+        Service(
+            name="alerts",
+            title="Alerts: rules",
+            command=(sys.executable, "-m", "orchestration.alerts.runtime"),
+            check=HeartbeatCheck(settings, "engine"),
+            start_timeout_s=60.0,
+            needs=needs,
+        ),
+        Service(
+            name="deliveries",
+            title="Alerts: sending out",
+            command=(sys.executable, "-m", "orchestration.alerts.deliveries"),
+            check=HeartbeatCheck(settings, "deliveries"),
+            start_timeout_s=60.0,
+            needs=tuple(n for n in needs if n == "postgres"),
+        ),
+        Service(
+            name="web",
+            title="Vigie: alerts",
+            command=(sys.executable, "-m", "orchestration.web"),
+            check=HttpCheck(settings.web_host, settings.web_port, "/health"),
+            start_timeout_s=60.0,
+            needs=tuple(n for n in needs if n == "postgres"),
+            port=settings.web_port,
+            url=settings.web_url,
+        ),
     )
 
 

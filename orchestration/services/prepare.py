@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 from ingestion.errors import VigieError
+from orchestration.alerts.store import schema as alerts_schema
 from orchestration.services import dagster_config, databases, nats_server
 from orchestration.settings import Settings
 
@@ -26,12 +27,14 @@ def prepare(settings: Settings) -> None:
         settings.run_path,
         settings.declared_path,
         settings.feeds_path,
+        settings.alerts_path / "rules",
         settings.dbt_target_path.parent,
         settings.temporary_path,
     ):
         folder.mkdir(parents=True, exist_ok=True)
     settings.originals_path.mkdir(parents=True, exist_ok=True, mode=0o700)  # they hold personal data
     databases.prepare(settings)
+    alerts_schema.prepare(settings.app_url.get_secret_value())
     tables.create_lake(settings.lake)
     tables.create_personal_lake(settings.personal_lake)
     dagster_config.write(settings)

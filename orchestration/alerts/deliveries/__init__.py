@@ -1,0 +1,1 @@
+"""What is sent out by itself: webhooks, topics, the hypervisor, work orders."""

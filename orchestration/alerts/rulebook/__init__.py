@@ -1,0 +1,1 @@
+"""Rules: their shape, reading and checking them."""

@@ -1,0 +1,1 @@
+"""The engine as a process: the stream, saved state, the directory of equipment, the heartbeat."""

@@ -1,0 +1,35 @@
+"""The web application as a process: `python -m orchestration.web`.
+
+Here: the server and its bounds. Not here: the application (`app`).
+"""
+
+from __future__ import annotations
+
+import sys
+
+import uvicorn
+
+from ingestion.errors import VigieError
+from orchestration.settings import Settings
+from orchestration.web.app import create_app
+
+
+def main() -> None:
+    """Serve until asked to stop."""
+    settings = Settings.load()
+    uvicorn.run(
+        create_app(settings),
+        host=settings.web_host,
+        port=settings.web_port,
+        access_log=False,
+        timeout_graceful_shutdown=3,  # streams of events never end by themselves
+        server_header=False,
+        log_level="info",
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except VigieError as error:
+        sys.exit(f"error: {error}")
