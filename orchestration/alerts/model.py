@@ -20,7 +20,8 @@ from typing import Any, Final, NamedTuple
 class Observed(NamedTuple):
     """One property of one asset at one instant, as a message said it.
 
-    `published_at` is when the broker stored the message: the engine's clock.
+    `published_at` is when the broker stored the message: the engine's clock. `message_id` is the row's (`raw.observation`), where its
+    format gives one: of a warning, the alert that it belongs to, which another message may update or cancel.
     """
 
     feed: str
@@ -32,6 +33,7 @@ class Observed(NamedTuple):
     text: str | None
     unit: str | None
     published_at: int
+    message_id: str | None = None
 
 
 class Reported(NamedTuple):
