@@ -18,6 +18,8 @@ from orchestration.alerts.rulebook.model import Rule
 
 # A light hangs on a feeder, a feeder on a cabinet; a sensor on a gateway: no real chain is longer than this.
 _DEEPEST: Final = 6
+# Past it the digits of a float are no longer its own.
+_WRITTEN_OUT: Final = 1e15
 # Unacknowledged for so long, an alarm goes to the second channel, unless its rule says otherwise: critical ones at once felt missing.
 ESCALATES_AFTER: Final = {Priority.CRITICAL: dt.timedelta(minutes=5), Priority.HIGH: dt.timedelta(minutes=15)}
 
@@ -85,6 +87,7 @@ class Composer:
             unit=change.unit,
             details=change.details,
             ancestors=[f"{s}|{r}" for s, r in self.ancestors(change.asset)],
+            hides=(rule.hides.rules or ["*"]) if rule.hides else [],
             joins=rule.joins,
             closes_by_hand=rule.closes == "by_hand",
             arrive_by=faults.deadline(started_at, fault.gti_h) if fault else None,
@@ -120,6 +123,7 @@ def message(rule: Rule, alarm: Alarm) -> str:
         **alarm.details,
         "asset": alarm.asset_name or alarm.asset_ref,
         "value": french(alarm.value) if alarm.value is not None else alarm.value_text,
+        "text": alarm.value_text,
         "unit": "" if alarm.unit in {None, "1"} else alarm.unit,
         "commune": alarm.commune,
         "street": alarm.street,
@@ -136,10 +140,10 @@ class _Known(dict[str, Any]):
 
 
 def french(value: float) -> str:
-    """Return a figure as French people write it.
+    r"""Return a figure as French people write it.
 
     >>> french(1234.5), french(3.0)
-    ('1\\u202f234,5', '3')
+    ('1\u202f234,5', '3')
     """
-    text = f"{value:,.2f}".rstrip("0").rstrip(".") if abs(value) < 1e15 else f"{value:g}"
+    text = f"{value:,.2f}".rstrip("0").rstrip(".") if abs(value) < _WRITTEN_OUT else f"{value:g}"
     return text.replace(",", "\u202f").replace(".", ",")

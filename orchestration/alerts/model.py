@@ -252,6 +252,9 @@ class Alarm:
         parent_id: the alarm it is listed under (its cabinet's, the report it joins); it is not shown by itself then.
         suppressed_by: why it is suppressed by design: `parent`, `maintenance`, `flood`, `joined`; None when it is not.
         hidden: how many live alarms are listed under it.
+        hidden_active: of these, how many are active.
+        hides: patterns of the rules whose alarms it explains, of what hangs on its equipment; empty when it explains none.
+        releases_at: when what is still listed under it stands for itself again, of one that is over; None while it holds.
         ancestors: what its asset hangs on, nearest first, as `source|asset_ref`: what may explain it.
         joins: the word of alarms that are one with it when they are about the same equipment or place.
         closes_by_hand: whether it stays until a person closes it.
@@ -308,6 +311,9 @@ class Alarm:
     is_out_of_service: bool = False
     parent_id: int | None = None
     hidden: int = 0
+    hidden_active: int = 0
+    hides: list[str] = field(default_factory=list)
+    releases_at: dt.datetime | None = None
     ancestors: list[str] = field(default_factory=list)
     joins: str | None = None
     closes_by_hand: bool = False

@@ -6,7 +6,12 @@ CREATE SCHEMA IF NOT EXISTS alerts;
 CREATE TABLE IF NOT EXISTS alerts.head (
     is_one boolean PRIMARY KEY DEFAULT true CHECK (is_one),
     seq bigint NOT NULL DEFAULT 0,
-    alarm_id bigint NOT NULL DEFAULT 0
+    alarm_id bigint NOT NULL DEFAULT 0,
+    -- When alarms were last presented anew to operators, and when alarms last came that would have been, were there no flood.
+    presented timestamptz[] NOT NULL DEFAULT '{}',
+    offered timestamptz[] NOT NULL DEFAULT '{}',
+    -- Since when few come, during a flood.
+    calm_since timestamptz
 );
 INSERT INTO alerts.head DEFAULT VALUES ON CONFLICT DO NOTHING;
 
@@ -60,6 +65,9 @@ CREATE TABLE IF NOT EXISTS alerts.alarm (
     is_out_of_service boolean NOT NULL DEFAULT false,
     parent_id bigint REFERENCES alerts.alarm,
     hidden integer NOT NULL DEFAULT 0,
+    hidden_active integer NOT NULL DEFAULT 0,
+    hides text[] NOT NULL DEFAULT '{}',
+    releases_at timestamptz,
     ancestors text[] NOT NULL DEFAULT '{}',
     joins text,
     closes_by_hand boolean NOT NULL DEFAULT false,
@@ -77,7 +85,17 @@ CREATE UNIQUE INDEX IF NOT EXISTS alarm_one_live ON alerts.alarm (key) WHERE clo
 CREATE INDEX IF NOT EXISTS alarm_of_key ON alerts.alarm (key, alarm_id DESC);
 CREATE INDEX IF NOT EXISTS alarm_live ON alerts.alarm (priority, raised_at) WHERE closed_at IS NULL;
 CREATE INDEX IF NOT EXISTS alarm_of_asset ON alerts.alarm (source, asset_ref) WHERE closed_at IS NULL;
-CREATE INDEX IF NOT EXISTS alarm_under ON alerts.alarm (parent_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS alarm_of_asset_key ON alerts.alarm ((source || '|' || asset_ref)) WHERE closed_at IS NULL;
+CREATE INDEX IF NOT EXISTS alarm_under ON alerts.alarm (parent_id) WHERE parent_id IS NOT NULL AND closed_at IS NULL;
+-- What hangs on a piece of equipment, what is near a place.
+CREATE INDEX IF NOT EXISTS alarm_hangs_on ON alerts.alarm USING gin (ancestors) WHERE closed_at IS NULL;
+CREATE INDEX IF NOT EXISTS alarm_near ON alerts.alarm (joins, latitude) WHERE closed_at IS NULL AND joins IS NOT NULL;
+-- What the clock brings (`store.tick`): few alarms wait for each.
+CREATE INDEX IF NOT EXISTS alarm_releases ON alerts.alarm (releases_at) WHERE releases_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS alarm_shelved ON alerts.alarm (shelved_until) WHERE closed_at IS NULL AND shelved_until IS NOT NULL;
+CREATE INDEX IF NOT EXISTS alarm_escalates ON alerts.alarm (escalate_at) WHERE closed_at IS NULL AND escalate_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS alarm_chatters ON alerts.alarm (raised_at) WHERE closed_at IS NULL AND is_chattering;
+CREATE INDEX IF NOT EXISTS alarm_flooded ON alerts.alarm (priority, raised_at) WHERE closed_at IS NULL AND suppressed_by = 'flood';
 CREATE INDEX IF NOT EXISTS alarm_recorded ON alerts.alarm (recorded_at);
 
 -- What happened, by whom, when; `alarm` is the alarm after it. Nobody changes or removes a line: the trigger below refuses.
@@ -174,9 +192,15 @@ CREATE TABLE IF NOT EXISTS alerts.suppression (
     declared_by text NOT NULL,
     declared_at timestamptz NOT NULL DEFAULT now(),
     ended_by text,
+    -- Whether it was declared by a person, or in the territory's declared/planned_maintenance.csv.
+    origin text NOT NULL DEFAULT 'person' CHECK (origin IN ('person', 'file')),
+    -- When standing alarms were suppressed because of it, and when they stood for themselves again.
+    applied_at timestamptz,
+    lifted_at timestamptz,
     CHECK (ends_at IS NOT NULL OR kind = 'out_of_service'),
     CHECK (num_nonnulls(asset_ref, feed, rule) > 0)
 );
+CREATE INDEX IF NOT EXISTS suppression_open ON alerts.suppression (starts_at) WHERE lifted_at IS NULL;
 
 -- Shifts: who took the post when, and what they were told.
 CREATE TABLE IF NOT EXISTS alerts.shift (
