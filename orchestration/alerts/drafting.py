@@ -6,6 +6,7 @@ Here: words and places, from the rule and the referential. Not here: when a rule
 from __future__ import annotations
 
 import datetime as dt
+import re
 import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from orchestration.alerts.rulebook.model import Rule
 
 # A light hangs on a feeder, a feeder on a cabinet; a sensor on a gateway: no real chain is longer than this.
 _DEEPEST: Final = 6
+# Spaces that fold; those within a figure (narrow, unbreakable) stay.
+_SPACES: Final = re.compile(r"[ \t\n]+")
+# UCUM codes as people write them.
+_UNITS: Final = {"1": "", "Cel": "°C", "[ppm]": "ppm", "m3/s": "m³/s", "W.h": "Wh", "deg": "°", "dB[mW]": "dBm"}
 # Past it the digits of a float are no longer its own.
 _WRITTEN_OUT: Final = 1e15
 # Unacknowledged for so long, an alarm goes to the second channel, unless its rule says otherwise: critical ones at once felt missing.
@@ -124,19 +129,24 @@ def message(rule: Rule, alarm: Alarm) -> str:
         "asset": alarm.asset_name or alarm.asset_ref,
         "value": french(alarm.value) if alarm.value is not None else alarm.value_text,
         "text": alarm.value_text,
-        "unit": "" if alarm.unit in {None, "1"} else alarm.unit,
+        "unit": french_unit(alarm.unit),
         "commune": alarm.commune,
         "street": alarm.street,
         "since": alarm.started_at.isoformat(),
     }
     text = string.Formatter().vformat(rule.message, (), _Known(known))
-    return " ".join(text.split())
+    return _SPACES.sub(" ", text).strip()
 
 
 class _Known(dict[str, Any]):
     def __missing__(self, key: str) -> str:
         del key
         return "—"
+
+
+def french_unit(code: str | None) -> str:
+    """Return a UCUM unit as people write it; nothing for a number without unit."""
+    return _UNITS.get(code, code) if code is not None else ""
 
 
 def french(value: float) -> str:

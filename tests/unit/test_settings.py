@@ -26,6 +26,9 @@ SERVER = {
     "VIGIE_S3_USE_TLS": "true",
     "VIGIE_NATS_URL": "nats://nats.example:4222",
     "VIGIE_NATS_PASSWORD": "whisper",
+    "VIGIE_WEB_HOST": "0.0.0.0",
+    "VIGIE_WEB_PORT": "8000",
+    "VIGIE_WEB_SECRET": "rumour",
     "VIGIE_NATS_MONITOR_PORT": "8222",
     "VIGIE_MQTT_PORT": "1883",
     "VIGIE_INTAKE_HOST": "intake",
@@ -190,7 +193,7 @@ def test_configured_ports_go_first_and_the_environment_before_the_file(home: Pat
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("web_port = 1", r"unknown key 'web_port'"),
+        ("web_prot = 1", r"unknown key 'web_prot' \(did you mean web_port\?\)"),
         ("webserver_prot = 1", r"unknown key 'webserver_prot' \(did you mean webserver_port\?\)"),
         ('webserver_port = "http"', "webserver_port is 'http', not a port"),
         ("webserver_port =", "is not valid TOML"),

@@ -105,7 +105,7 @@ class Fault(Timed):
     type: Literal["fault"]
     fault_types: list[str] = Field(min_length=1)
     """The faults of the referential (`core.fault_type`)."""
-    states: list[Literal["failed", "communication_lost"]] = ["failed"]
+    states: list[Literal["failed", "communication_lost"]] = Field(default=["failed"], min_length=1)
     """Which states raise."""
 
 
@@ -207,6 +207,23 @@ class Platform(Model):
     """What is watched."""
 
 
+CONDITIONS: Final[dict[str, type[Model]]] = {
+    "threshold": Threshold,
+    "rate": Rate,
+    "equals": Equals,
+    "bit": Bit,
+    "event": Event,
+    "fault": Fault,
+    "silence": Silence,
+    "count": Count,
+    "deviation": Deviation,
+    "report": Report,
+    "indicator": Indicator,
+    "warning": Warning_,
+    "platform": Platform,
+}
+"""Every kind of condition."""
+
 Condition = Annotated[
     Threshold | Rate | Equals | Bit | Event | Fault | Silence | Count | Deviation | Report | Indicator | Warning_ | Platform,
     Field(discriminator="type"),
@@ -267,6 +284,8 @@ class Collapse(Model):
     """So many of them ..."""
     within: Duration = dt.timedelta(minutes=10)
     """... raised in this span."""
+    under: Literal["nearest", "farthest"] = "nearest"
+    """Which parent: the nearest (a feeder), or the one at the top (its cabinet)."""
     title: str
     """The title of that alarm, in French: « {count} points lumineux muets sous {parent} »."""
 

@@ -5,11 +5,12 @@ Here: where rules are. Not here: reading one (`load`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from orchestration.alerts.rulebook.load import load_rule
+from orchestration.alerts.rulebook.checks import book_problems
+from orchestration.alerts.rulebook.load import RuleError, load_rule
 from orchestration.alerts.rulebook.model import Rule
 
 SHIPPED: Final = Path(__file__).resolve().parents[1] / "rules"
@@ -37,6 +38,8 @@ def list_rules(own: Path, *, shipped: Path = SHIPPED) -> list[RuleEntry]:
     for folder, is_shipped in ((shipped, True), (own, False)):
         for path in sorted(folder.glob("*.yaml")):
             found[path.stem] = _entry(path, is_shipped=is_shipped)
+    for name, problems in book_problems({e.name: e.rule for e in found.values() if e.rule is not None}).items():
+        found[name] = replace(found[name], rule=None, error=str(RuleError(found[name].path, problems)))
     return [found[name] for name in sorted(found)]
 
 
@@ -46,9 +49,7 @@ def rules_in_force(own: Path, *, shipped: Path = SHIPPED) -> dict[str, Rule]:
 
 
 def _entry(path: Path, *, is_shipped: bool) -> RuleEntry:
-    from ingestion.feeds.load_problem import ContractError  # noqa: PLC0415 - with what it is raised by
-
     try:
         return RuleEntry(path.stem, path, load_rule(path), None, is_shipped)
-    except ContractError as error:
+    except RuleError as error:
         return RuleEntry(path.stem, path, None, str(error), is_shipped)
