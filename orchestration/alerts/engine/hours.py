@@ -75,7 +75,7 @@ class TerritoryHours:
     def __init__(self, post: PostHours = PostHours()) -> None:
         self.post = post
 
-    def is_night(self, feed: Feed, at: int) -> bool:  # noqa: PLR6301 - a method of the protocol `Hours`
+    def is_night(self, feed: Feed, at: int) -> bool:
         """Return whether the sun is down at an instant (microseconds since 1970) at the feed's territory."""
         place = feed.territory
         rises, sets = _sun(place.latitude, place.longitude, place.time_zone, _local(place.time_zone, at).date())
