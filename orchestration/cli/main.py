@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "ingest": Command("orchestration.cli.data:ingest", "Land files of a feed."),
     "build": Command("orchestration.cli.data:build", "Build everything downstream of what has landed."),
     "sql": Command("orchestration.cli.data:sql", "Query the published tables, read-only."),
+    "alerts": Command("orchestration.cli.alerts:app", "List, follow and handle alarms; list, check and try rules."),
     "maintain": Command("orchestration.cli.data:maintain", "Flush, merge, expire and clean the lake."),
 }
 
