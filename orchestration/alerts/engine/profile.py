@@ -3,14 +3,16 @@
 Here: learning and judging one (asset, property), in bounded memory. Not here: delays, edges, which side raises (the engine), hours of a
 territory (`hours.bucket_of`).
 
-    expected = shift + level of the bucket          (bucket: hour of day and kind of day)
+    expected = level of the bucket + shift          (bucket: hour of day and kind of day)
     spread   = the bucket's usual error, held near the series' own, never below a floor
     score    = (value - expected) / (spread * unrest)
 
 Every error is cut at a few spreads before it is learned (winsorised), so an anomaly of hours hardly moves what is usual, and one of days
 does: the level follows, and the spread widens until it has. `shift` is common to all buckets, so a new regime that began on a Monday is
-usual on Saturday too. `unrest` is the worst score of a usual day where that is much: a series that has bursts each day is not one that
+usual on Saturday too. `unrest` is the worst score of a usual day, where that is much: a series that has bursts each day is not one that
 deviates each day.
+
+An hour counts alike however many values it holds: series of five minutes and of an hour learn at one pace.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ from orchestration.alerts.engine.hours import BUCKETS
 
 _HOUR: Final = 3_600_000_000
 _DAY: Final = 24 * _HOUR
+# The standard deviation of normal errors, in their mean size.
+_SIGMA: Final = math.sqrt(math.pi / 2)
+_MOST: Final = 65_535  # what a counter of two bytes holds
 
 
 class Judgement(NamedTuple):
@@ -34,7 +39,7 @@ class Judgement(NamedTuple):
 
     Attributes:
         expected: what is usual, in the series' unit.
-        spread: the usual distance from it (about one standard deviation), in the series' unit; above 0.
+        spread: the usual distance from it (about one standard deviation; more where days are unquiet), in the series' unit; above 0.
         score: signed distance in spreads: compare with a rule's `sensitivity`.
     """
 
@@ -45,47 +50,193 @@ class Judgement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How profiles learn; the same for all series (tuned by `bench.detection`).
+    """How profiles learn; the same for all series (chosen by `bench.detection`).
 
     Attributes:
-        memory: share of a bucket's level that one more hour in it replaces.
-        drift: share of a day's mean error that the shift common to all hours takes up, a day.
+        memory: share of a bucket's level and spread that one more hour in it replaces.
+        drift: share of a day's mean error that the shift common to all buckets takes up, a day.
         cut: errors are learned up to so many spreads.
-        pool: a bucket's spread counts like so many values of the whole series' at first.
+        pool: how many hours in a bucket make its own spread count as much as the series'.
         floor: no spread is below this share of the usual magnitude: sensors' accuracy.
-        rest: the worst score of a day that is nothing special; above, the day's worst is measured in it.
-        least: values it must have seen before it judges.
+        rest: the worst score of a day that is nothing special; a usual day's worst is measured in it.
+        least: values it must have seen before it judges: less is no habit, whatever the span.
     """
 
     memory: float = 0.15
     drift: float = 0.3
     cut: float = 3.0
-    pool: float = 24.0
+    pool: float = 3.0
     floor: float = 0.005
-    rest: float = 3.0
+    rest: float = 4.0
     least: int = 48
 
 
 SETTINGS: Final = Settings()
 
 
+class _Saved(msgspec.Struct, array_like=True):
+    """The state as it is stored: three packed arrays, then what the class names likewise."""
+
+    levels: bytes
+    spreads: bytes
+    counts: bytes
+    first: int
+    last: int
+    seen: int
+    before: float
+    step: float
+    middle: float
+    wide: float
+    size: float
+    scale: float
+    scaled: int
+    shift: float
+    day: int
+    worst: float
+    unrest: float
+    days: int
+
+
 class Profile:
     """What is usual of one series. Args of the class: `bucket` of an instant, how long to `learn_us` before it judges."""
 
+    __slots__ = (
+        "_bucket",
+        "_counts",  # values of each bucket
+        "_learn_us",
+        "_levels",
+        "_settings",
+        "_spreads",
+        "before",  # the last value
+        "day",  # the day (UTC) that `worst` is of
+        "days",  # full days that `unrest` is of
+        "first",
+        "last",
+        "middle",  # the level of the whole series, whatever the hour
+        "scale",  # usual size of errors, whatever the bucket
+        "scaled",  # errors that it is of
+        "seen",
+        "shift",
+        "size",  # usual magnitude of values
+        "step",  # smallest step between two values: quantisation
+        "unrest",  # worst score of a usual day
+        "wide",  # usual distance from `middle`
+        "worst",  # the worst score of this day
+    )
+
     def __init__(self, bucket: Callable[[int], int], learn_us: int, settings: Settings = SETTINGS) -> None:
         self._bucket, self._learn_us, self._settings = bucket, learn_us, settings
+        self._levels, self._spreads = array("d", bytes(8 * BUCKETS)), array("f", bytes(4 * BUCKETS))
+        self._counts = array("H", bytes(2 * BUCKETS))
+        self.first = self.last = self.seen = self.scaled = self.days = self.day = 0
+        self.before = self.middle = self.wide = self.size = self.scale = self.shift = self.worst = 0.0
+        self.step, self.unrest = math.inf, settings.rest
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has learned long enough to judge."""
+        return self.seen >= self._settings.least and self.last - self.first >= self._learn_us
 
     def judge(self, at_us: int, value: float) -> Judgement | None:
         """Return how a value stands to what is usual then; None while it has not learned long enough, or for no finite number."""
-        raise NotImplementedError
+        if not self.is_ready or not math.isfinite(value):
+            return None
+        expected, spread = self._usual(self._bucket(at_us), value)
+        spread *= max(1.0, self.unrest / self._settings.rest)
+        return Judgement(expected, spread, (value - expected) / spread)
 
     def learn(self, at_us: int, value: float) -> None:
-        """Take a value into what is usual. Judge first: the value must not vouch for itself. What is not later than the last is passed over."""
-        raise NotImplementedError
+        """Take a value into what is usual. Judge first: a value must not vouch for itself.
+
+        What is not later than the last one, or no finite number, is passed over.
+        """
+        if not math.isfinite(value) or (self.seen and at_us <= self.last):
+            return
+        if not self.seen:
+            self.first, self.before, self.middle, self.size, self.day = at_us, value, value, abs(value), at_us // _DAY
+        # A gap counts as an hour: that is all that was seen of it.
+        hours = min(1.0, (at_us - self.last) / _HOUR) if self.seen else 1.0
+        number, settings = self._bucket(at_us), self._settings
+        expected, spread = self._usual(number, value)
+        error = value - expected
+        if self.is_ready:
+            self._rest(at_us, abs(error) / spread)
+        if self.seen >= settings.least:  # until then there is no spread to cut at
+            error = max(-settings.cut * spread, min(settings.cut * spread, error))
+        self._learn_bucket(number, expected, error, hours)
+        self._learn_whole(value, hours)
+        if self.is_ready:
+            self.shift += hours / 24 * settings.drift * error
+        self.last = at_us
+        self.seen += 1
+
+    def _learn_bucket(self, number: int, expected: float, error: float, hours: float) -> None:
+        """Move a bucket towards a value: the mean of all at first, then of the last ones."""
+        count, memory, size = self._counts[number], self._settings.memory, abs(error) * _SIGMA
+        rate = max(1 / (count + 1), hours * memory)
+        self._levels[number] = expected - self.shift + rate * error
+        if count:
+            self._spreads[number] += max(1 / count, hours * memory) * (size - self._spreads[number])
+            self.scaled += 1
+            self.scale += max(1 / self.scaled, hours * memory / 24) * (size - self.scale)
+        self._counts[number] = min(_MOST, count + 1)
+
+    def _learn_whole(self, value: float, hours: float) -> None:
+        """Move what is usual of the whole series, whatever the hour."""
+        settings = self._settings
+        rate = max(1 / (self.seen + 1), hours * settings.memory / 24)
+        error = value - self.middle
+        if self.seen >= settings.least and self.wide > 0:
+            error = max(-settings.cut * self.wide, min(settings.cut * self.wide, error))
+        self.middle += rate * error
+        self.wide += rate * (abs(error) * _SIGMA - self.wide)
+        self.size += rate * (abs(self.middle + error) - self.size)
+        if value != self.before:
+            self.step = min(self.step, abs(value - self.before))
+        self.before = value
+
+    def _rest(self, at_us: int, score: float) -> None:
+        """Keep the worst score of the day; at its end, what that of a usual day is."""
+        settings = self._settings
+        if (day := at_us // _DAY) != self.day:
+            self.days += 1
+            rate = max(1 / (self.days + 1), settings.memory)  # one quiet day is supposed before the first
+            self.unrest += rate * (self.worst - self.unrest)
+            self.day, self.worst = day, 0.0
+        # One day may say twice what was usual, no more: an anomaly is not a habit.
+        self.worst = max(self.worst, min(score, 2 * max(self.unrest, settings.rest)))
+
+    def _usual(self, number: int, value: float) -> tuple[float, float]:
+        """Return the level and the spread of a bucket; those of its like, with the spread of the whole series, while it has none."""
+        settings, count = self._settings, self._counts[number]
+        # The value at hand tells the least step too: what never varied has no other scale.
+        step = min(self.step, abs(value - self.before)) if value != self.before else self.step
+        floor = max(settings.floor * self.size, step if math.isfinite(step) else 0.0) or 1.0
+        if not count:
+            return self._borrowed(number) + self.shift, max(floor, self.wide, self.scale)
+        # Hours seen of this bucket: as many values an hour as the series has had.
+        seen = count * max(1.0, (self.last - self.first) / _HOUR) / self.seen
+        seen = min(float(count), seen)
+        spread = (seen * self._spreads[number] + settings.pool * self.scale) / (seen + settings.pool)
+        # The level is itself a mean of few hours.
+        return self._levels[number] + self.shift, max(floor, spread * math.sqrt(1 + 1 / max(1.0, seen)))
+
+    def _borrowed(self, number: int) -> float:
+        """Return the level of the same hour of another kind of day, else of the hours beside it, else of the whole series."""
+        kind, hour = divmod(number, 24)
+        same = [other * 24 + hour for other in range(BUCKETS // 24)]
+        beside = [kind * 24 + (hour - 1) % 24, kind * 24 + (hour + 1) % 24]
+        for candidates in (same, beside):
+            known = [c for c in candidates if self._counts[c]]
+            if known:
+                return sum(self._levels[c] for c in known) / len(known)
+        return self.middle - self.shift
 
     def to_bytes(self) -> bytes:
-        """Return the state."""
-        raise NotImplementedError
+        """Return the state, about a kilobyte."""
+        rest = {name: getattr(self, name) for name in _Saved.__struct_fields__[3:]}
+        saved = _Saved(self._levels.tobytes(), self._spreads.tobytes(), self._counts.tobytes(), **rest)
+        return msgspec.msgpack.encode(saved)
 
     @classmethod
     def from_bytes(cls, body: bytes, bucket: Callable[[int], int], learn_us: int, settings: Settings = SETTINGS) -> Profile:
@@ -93,5 +244,14 @@ class Profile:
 
         Raises:
             msgspec.MsgspecError: the bytes are none.
+            ValueError: they are of other buckets.
         """
-        raise NotImplementedError
+        saved = msgspec.msgpack.decode(body, type=_Saved)
+        profile = cls(bucket, learn_us, settings)
+        profile._levels, profile._spreads = array("d", saved.levels), array("f", saved.spreads)
+        profile._counts = array("H", saved.counts)
+        if not len(profile._levels) == len(profile._spreads) == len(profile._counts) == BUCKETS:
+            raise ValueError("a profile of other buckets")
+        for name in _Saved.__struct_fields__[3:]:
+            setattr(profile, name, getattr(saved, name))
+        return profile
