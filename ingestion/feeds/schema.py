@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -86,19 +87,25 @@ def _walk(node: Any) -> list[dict[str, Any]]:
 
 def reference() -> str:
     """Return the reference tables of every key, in Markdown."""
+    lines = tables(_SECTIONS)
+    lines += ["", "### Columns of each canonical contract", "", "| contract | key | required | other columns |", "|---|---|---|---|"]
+    for name, contract in CONTRACTS.items():
+        others = [c for c in contract.columns if c not in contract.required]
+        lines.append(f"| {name} | {_codes(contract.key)} | {_codes(contract.required)} | {_codes(others)} |")
+    return "\n".join(lines).strip()
+
+
+def tables(sections: Sequence[tuple[str, type[BaseModel]]]) -> list[str]:
+    """Return a table of keys for each of some models, as lines of Markdown: what each key takes and means."""
     lines: list[str] = []
-    for title, model in _SECTIONS:
+    for title, model in sections:
         about = " ".join((model.__doc__ or "").split())
         lines += ["", f"### {title}", "", about, "", "| key | takes | meaning |", "|---|---|---|"]
         for name, info in model.model_fields.items():
             needed = "**required**, " if info.is_required() else ""
             meaning = " ".join((info.description or "").split())
             lines.append(f"| `{info.alias or name}` | {needed}{_takes(info.annotation)} | {_cell(meaning)} |")
-    lines += ["", "### Columns of each canonical contract", "", "| contract | key | required | other columns |", "|---|---|---|---|"]
-    for name, contract in CONTRACTS.items():
-        others = [c for c in contract.columns if c not in contract.required]
-        lines.append(f"| {name} | {_codes(contract.key)} | {_codes(contract.required)} | {_codes(others)} |")
-    return "\n".join(lines).strip()
+    return lines
 
 
 def units() -> str:
@@ -133,9 +140,11 @@ def _takes(annotation: Any) -> str:
     literals = [str(v) for v in get_args(annotation) if isinstance(v, str)]
     if literals:
         return _codes(literals)
-    nested = re.search(r"(MapTo|Measure|FieldSpec|StateRule|FaultRule|Baseline)\b", words)
+    nested = re.search(r"(MapTo|Measure|FieldSpec|StateRule|FaultRule|Baseline|ProcedureStep)\b", words)
     if nested:
         return f"{'by canonical column' if words.startswith('dict') else 'a list'}, see below"
+    if any(isinstance(a, type) and issubclass(a, BaseModel) for a in _inside(annotation)):
+        return "see below"
     kinds = {
         "FileConnector": "see below",
         "timedelta": "duration (`PT30M`, `P1D`)",
@@ -148,6 +157,10 @@ def _takes(annotation: Any) -> str:
     }
     if words.startswith("<class '") and words[8:9].isupper():
         return "see below"
+    if "list[typing.Literal" in str(annotation):
+        return "list of " + _codes(v for v in get_args(get_args(annotation)[0]))
+    if "list[str | float]" in words:
+        return "list of texts or numbers"
     if "list[str]" in words:
         return "text, or a list of texts" if words.startswith("str |") else "list of texts"
     if "dict[" in words:
@@ -155,6 +168,10 @@ def _takes(annotation: Any) -> str:
     if "str" in words and ("float" in words or "int" in words):
         return "text or number"
     return next((text for kind, text in kinds.items() if kind in words), "any")
+
+
+def _inside(annotation: Any) -> list[Any]:
+    return [annotation, *(inner for arg in get_args(annotation) for inner in _inside(arg))]
 
 
 def _codes(names: Any) -> str:
@@ -166,15 +183,24 @@ def _cell(text: str) -> str:
 
 
 def with_reference(page: str) -> str:
-    """Return a page with its generated part renewed.
+    """Return docs/feed-contract.md with its generated part renewed.
 
     Raises:
         ValueError: the page has lost its marks.
     """
-    if _BEGIN not in page or _END not in page:
-        raise ValueError(f"docs/feed-contract.md needs the lines {_BEGIN} and {_END}")
-    before, after = page.split(_BEGIN, maxsplit=1)[0], page.split(_END)[1]
-    return f"{before}{_BEGIN}\n\n{reference()}\n\n{_END}{after}"
+    return renewed(page, _BEGIN, reference())
+
+
+def renewed(page: str, begin: str, text: str) -> str:
+    """Return a page whose part between a mark and `<!-- end of generated text -->` is a new text.
+
+    Raises:
+        ValueError: the page has lost its marks.
+    """
+    if begin not in page or _END not in page:
+        raise ValueError(f"the page needs the lines {begin} and {_END}")
+    before, after = page.split(begin, maxsplit=1)[0], page.split(_END)[1]
+    return f"{before}{begin}\n\n{text}\n\n{_END}{after}"
 
 
 def schema_text() -> str:

@@ -11,6 +11,7 @@ import pytest
 from orchestration.alerts.drafting import message
 from orchestration.alerts.lifecycle import instant
 from orchestration.alerts.model import Alarm, Priority
+from orchestration.alerts.rulebook import reference
 from orchestration.alerts.rulebook.load import RuleError, load_rule
 from orchestration.alerts.rulebook.model import Threshold, priority_of
 from orchestration.alerts.rulebook.registry import SHIPPED, list_rules, rules_in_force
@@ -124,3 +125,9 @@ def test_a_message_is_filled_in_as_french_people_write(tmp_path: Path) -> None:
     at = instant(0)
     alarm = Alarm("k", rule.rule, rule.title, "", 3, at, at, at, at, asset_name="Mairie", value=1031.5, unit="Cel")
     assert message(rule, alarm) == "Mairie : 1\u202f031,5 °C"
+
+
+def test_the_reference_page_is_up_to_date() -> None:
+    page = reference.PAGE.read_text(encoding="utf-8")
+    assert reference.with_reference(page) == page, "stale: run python -m orchestration.alerts.rulebook.reference"
+    assert "| |" not in reference.reference()
