@@ -12,8 +12,8 @@ from ingestion.errors import VigieError
 from ingestion.feeds.model import Feed
 from ingestion.feeds.registry import list_feeds
 from ingestion.lake.ledger import feed_totals
+from orchestration.assets import alarms, maintenance, models, streams
 from orchestration.assets import feeds as feed_assets
-from orchestration.assets import maintenance, models, streams
 from orchestration.assets.common import Instance
 from orchestration.dbt import project
 from orchestration.jobs import BUILD_JOB, build_job, build_schedule
@@ -43,6 +43,7 @@ def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definit
     return dg.Definitions(
         assets=[
             streams.stream_asset(),
+            alarms.alarm_journal_asset(),
             *feed_assets.feed_assets(feeds),
             models.reference_assets(),
             models.model_assets(manifest),

@@ -4,14 +4,20 @@ Here: selections and cadence. Not here: what an asset does. Maintenance has its 
 """
 
 import datetime as dt
+import logging
 from typing import Final
 
 import dagster as dg
 
+from ingestion.errors import VigieError
 from ingestion.lake.reference import TABLES
 from orchestration import inputs, runs
+from orchestration.alerts.to_lake import land
+from orchestration.assets.alarms import ALARM_JOURNAL
 from orchestration.assets.common import FEED_PREFIX, STREAM, Instance
 from orchestration.assets.models import ONLY_NEW_TAG, PUBLICATION
+
+_log = logging.getLogger(__name__)
 
 BUILD_JOB: Final = "build"
 # A quarter of an hour: what an analyst calls fresh, and thirty times what a build of the new data takes.
@@ -24,7 +30,9 @@ def build_selection() -> dg.AssetSelection:
     # Feeds and the stream land on their own schedules; what they landed is checked with each build, whoever landed it.
     landing = dg.AssetSelection.groups("raw") | dg.AssetSelection.key_prefixes(FEED_PREFIX) | dg.AssetSelection.assets(STREAM)
     models = dg.AssetSelection.assets(PUBLICATION).upstream() - landing
-    return reference | models | dg.AssetSelection.all_asset_checks()
+    # The journal of alarms lies in a database of our own: the build brings it along.
+    journal = dg.AssetSelection.assets(ALARM_JOURNAL)
+    return reference | journal | models | dg.AssetSelection.all_asset_checks()
 
 
 build_job = dg.define_asset_job(
@@ -54,6 +62,11 @@ def build_schedule() -> dg.ScheduleDefinition:
         runs.end_dead_runs(context.instance)
         if runs.under_way(context.instance, BUILD_JOB) is not None:
             return dg.SkipReason("a build is under way")
+        # A few lines, where a run of its own would cost a process: what lands makes the build due.
+        try:
+            land(settings)
+        except VigieError as error:
+            _log.warning("the journal of alarms was not landed: %s", error.message)
         found = inputs.due(settings, now)
         if not found.is_due:
             return dg.SkipReason(found.why_not)

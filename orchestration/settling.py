@@ -1,6 +1,7 @@
 """Before a build that a person asks for: what the running instance has received is landed first.
 
-Here: what waits in the stream when the command is given. Not here: reading it (`ingestion.stream`), the build (`building`).
+Here: what waits in the stream and in the journal of alarms when the command is given. Not here: reading them (`ingestion.stream`,
+`orchestration.alerts.to_lake`), the build (`building`).
 """
 
 from __future__ import annotations
@@ -23,17 +24,27 @@ _POLL_S: Final = 1.0
 
 
 def settle(settings: Settings, progress: Callable[[str], None]) -> None:
-    """Land what waits in the stream now; nothing without a running instance, whose broker is the stream's.
+    """Land what waits in the journal of alarms and in the stream now; of the latter nothing without a running instance: the broker is its.
 
     What arrives meanwhile is for the next build. A reader that is at work already is waited for. A stream that cannot be read is told,
     and holds nothing back: what landed before can be built.
     """
+    _settle_journal(settings, progress)
     if Control.of(settings) is None:
         return
     try:
         _settle(settings, progress)
     except VigieError as error:
         progress(f"what waits in the stream was not landed: {error.message}")
+
+
+def _settle_journal(settings: Settings, progress: Callable[[str], None]) -> None:
+    from orchestration.alerts.to_lake import land
+
+    try:
+        land(settings)
+    except VigieError as error:
+        progress(f"the journal of alarms was not landed: {error.message}")
 
 
 def _settle(settings: Settings, progress: Callable[[str], None]) -> None:

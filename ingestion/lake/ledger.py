@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Final
 
 from ingestion.lake.address import LakeAddress
 from ingestion.lake.session import ALIAS, EngineLimits, connect
 
 # The ledger is small; a status must not take the machine's memory from a landing.
 _LIMITS = EngineLimits(memory_limit="256MB", threads=2)
+# The name under which the journal of alarms has its lines in the ledger. No feed can have it: names of feeds have no dot.
+JOURNAL: Final = "vigie.alarm-journal"
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class FeedTotals:
 
 
 def feed_totals(address: LakeAddress) -> dict[str, FeedTotals]:
-    """Return every feed's account, by feed.
+    """Return every feed's account, by feed; the platform's own journal of alarms is no feed.
 
     Raises:
         VigieError: the lake does not answer.
@@ -42,7 +45,9 @@ def feed_totals(address: LakeAddress) -> dict[str, FeedTotals]:
     with connect(address, limits=_LIMITS, read_only=True) as con:
         rows = con.execute(
             "SELECT feed, sum(received)::BIGINT, sum(stored)::BIGINT, sum(duplicate)::BIGINT, sum(rejected)::BIGINT, "
-            f"sum(rejected_values)::BIGINT, count(*), max(received_at) FROM {ALIAS}.raw.landing GROUP BY feed ORDER BY feed"
+            "sum(rejected_values)::BIGINT, count(*), max(received_at) "
+            f"FROM {ALIAS}.raw.landing WHERE feed <> ? GROUP BY feed ORDER BY feed",
+            [JOURNAL],
         ).fetchall()
     return {str(r[0]): FeedTotals(*r[1:]) for r in rows}
 

@@ -1,0 +1,154 @@
+"""The journal of alarms reaches the lake: each line once, without names or comments, whatever is killed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ingestion.errors import VigieError
+from ingestion.lake import alarm_journal
+from ingestion.lake.counts import landed_since
+from ingestion.lake.ledger import JOURNAL, feed_totals
+from ingestion.lake.session import connect
+from ingestion.lake.tables import create_lake
+from orchestration.alerts import lifecycle, to_lake
+from orchestration.settings import Settings
+from quality import landings
+from tests.alarms import Clock, change, compose, opened
+
+_LINES = "SELECT seq, alarm_id, kind, actor, state, received_on::VARCHAR FROM lake.raw.alarm_journal ORDER BY seq"
+
+
+@pytest.fixture
+def lake(instance: Settings) -> Settings:
+    create_lake(instance.lake)
+    return instance
+
+
+@pytest.fixture
+def told(lake: Settings) -> Iterator[Settings]:
+    """Five lines: raised, acknowledged with a comment by a person, assigned by a system, returned, and so closed."""
+    clock = Clock()
+    with opened(lake, clock) as (store, con):
+        con.execute("INSERT INTO alerts.person (login, name, role, password_hash) VALUES ('anne.dupont', 'Anne Dupont', 'operator', 'x')")
+        store.apply([change(clock.at("08:00"))], compose())
+        clock.at("08:05")
+        store.act(1, lambda a, now: lifecycle.acknowledged(a, "anne.dupont", now, "M. Martin, 06 12 34 56 78, attend"))
+        store.act(1, lambda a, now: lifecycle.assigned(a, "hyperviseur", now, "anne.dupont"))
+        store.apply([change(clock.at("09:00"), active=False)], compose())
+    return lake
+
+
+def rows(settings: Settings, sql: str = _LINES) -> list[tuple[object, ...]]:
+    with connect(settings.lake, read_only=True) as con:
+        return con.execute(sql).fetchall()
+
+
+def test_lines_land_once_and_say_who_acted_by_role_alone(told: Settings) -> None:
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    assert to_lake.land(told) == 5
+    assert to_lake.land(told) == 0
+    assert rows(told) == [
+        (1, 1, "raised", "vigie", "unack_active", today),
+        (2, 1, "acknowledged", "operateur", "ack_active", today),
+        (3, 1, "assigned", "systeme", "ack_active", today),
+        (4, 1, "returned", "vigie", "returned_unack", today),
+        (5, 1, "closed", "vigie", "closed", today),
+    ]
+    with connect(told.lake, read_only=True) as con:
+        words = str(con.execute("SELECT * FROM lake.raw.alarm_journal").fetchall()).lower()
+    assert all(word not in words for word in ("anne", "dupont", "martin", "06 12", "hyperviseur"))
+
+
+def test_a_line_holds_what_the_alarm_was(told: Settings) -> None:
+    to_lake.land(told)
+    (raised,) = rows(
+        told,
+        "SELECT alarm_key, rule, priority, domain, fault_type, alarm_feed, source, asset_ref, asset_id, asset_type, commune, "
+        "owner_authority, is_presented, suppressed_by, is_shelved, activations, epoch(arrive_by - started_at) / 3600, "
+        "epoch(\"at\" - timestamptz '2025-03-01 08:00:00+00') FROM lake.raw.alarm_journal WHERE seq = 1",
+    )
+    # cabinet-dark guarantees the arrival in 2 h (core__fault_type.csv).
+    assert raised == (
+        "armoire|gis|C1", "armoire", 2, "EP", "cabinet-dark", "iot", "gis", "C1", "gis:C1", "cabinet", "Châlons", "Ville", True, None,
+        False, 1, 2.0, 0.0,
+    )  # fmt: skip
+
+
+def test_the_ledger_accounts_for_the_journal_and_calls_it_no_feed(told: Settings) -> None:
+    to_lake.land(told)
+    assert landed_since(told.lake, 0).totals == {"landings": 1, "received": 5, "stored": 5, "duplicate": 0, "rejected": 0}
+    assert landings.balances(told.lake)[JOURNAL].passed
+    assert feed_totals(told.lake) == {}
+
+
+def test_batches_go_on_where_the_last_one_ended(told: Settings) -> None:
+    assert to_lake.land(told, batch=2) == 5
+    assert [r[0] for r in rows(told)] == [1, 2, 3, 4, 5]
+    assert rows(told, "SELECT first_stream_seq, last_stream_seq FROM lake.raw.landing ORDER BY landing_seq") == [(1, 2), (3, 4), (5, 5)]
+
+
+def test_an_instance_without_alarms_lands_nothing(lake: Settings) -> None:
+    assert to_lake.land(lake) == 0
+    assert rows(lake) == []
+
+
+_WRITER = """
+import os, pickle, signal, sys
+import psycopg
+from ingestion.lake import alarm_journal
+from orchestration.alerts import to_lake
+address, url, moment = pickle.loads(open(sys.argv[1], "rb").read())
+die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+with psycopg.connect(url, autocommit=True) as pg:
+    alarm_journal.append(address, lambda after: to_lake.read(pg, after, 3), before_commit=die if moment == "before" else lambda: None)
+    die()
+"""
+
+
+@pytest.mark.parametrize(("moment", "held"), [("before", 0), ("after", 3)])
+def test_killed_between_append_and_commit_or_after_it_no_line_is_lost_or_doubled(
+    told: Settings, tmp_path: Path, moment: str, held: int
+) -> None:
+    given = tmp_path / "given.pickle"
+    given.write_bytes(pickle.dumps((told.lake, told.app_url.get_secret_value(), moment)))
+    done = subprocess.run([sys.executable, "-c", _WRITER, str(given)], env=os.environ, check=False, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert len(rows(told)) == held
+    assert rows(told, "SELECT coalesce(sum(stored), 0)::BIGINT FROM lake.raw.landing") == [(held,)]
+    assert to_lake.land(told) == 5 - held
+    assert [r[0] for r in rows(told)] == [1, 2, 3, 4, 5]
+
+
+def test_two_at_once_land_each_line_once(told: Settings) -> None:
+    code = "from orchestration.settings import Settings\nfrom orchestration.alerts.to_lake import land\nland(Settings.load(), batch=1)"
+    command = [sys.executable, "-c", code]
+    both = [subprocess.Popen(command, env=os.environ | {"VIGIE_HOME": str(told.home)}) for _ in range(2)]
+    assert [p.wait(timeout=120) for p in both] == [0, 0]
+    assert [r[0] for r in rows(told)] == [1, 2, 3, 4, 5]
+
+
+def test_a_journal_older_than_the_lake_is_told(told: Settings) -> None:
+    to_lake.land(told)
+    with opened(told, Clock()) as (_, con):
+        con.execute("UPDATE alerts.head SET seq = 2")  # as a database restored from yesterday
+    with pytest.raises(VigieError, match="ends at line 2, but the lake holds it up to line 5"):
+        to_lake.land(told)
+
+
+def test_a_missing_line_stops_the_landing(told: Settings) -> None:
+    with opened(told, Clock()) as (_, con):
+        con.execute("ALTER TABLE alerts.journal DISABLE TRIGGER journal_is_append_only")
+        con.execute("DELETE FROM alerts.journal WHERE seq = 2")
+    with pytest.raises(VigieError, match="line 1 to 5 with 4 lines"):
+        to_lake.land(told)
+    assert rows(told) == []
+    assert alarm_journal.last_line(told.lake) == 0
