@@ -146,26 +146,21 @@ def _takes(annotation: Any) -> str:
     if any(isinstance(a, type) and issubclass(a, BaseModel) for a in _inside(annotation)):
         return "see below"
     kinds = {
-        "FileConnector": "see below",
-        "timedelta": "duration (`PT30M`, `P1D`)",
         "dict": "keys and values",
+        "timedelta": "duration (`PT30M`, `P1D`)",
         "date": "date",
         "float": "number",
         "int": "number",
         "bool": "`true` or `false`",
         "str": "text",
     }
-    if words.startswith("<class '") and words[8:9].isupper():
-        return "see below"
     if "list[typing.Literal" in str(annotation):
         return "list of " + _codes(v for v in get_args(get_args(annotation)[0]))
     if "list[str | float]" in words:
         return "list of texts or numbers"
     if "list[str]" in words:
         return "text, or a list of texts" if words.startswith("str |") else "list of texts"
-    if "dict[" in words:
-        return "keys and values"
-    if "str" in words and ("float" in words or "int" in words):
+    if "str" in words and "dict[" not in words and ("float" in words or "int" in words):
         return "text or number"
     return next((text for kind, text in kinds.items() if kind in words), "any")
 
