@@ -27,6 +27,11 @@ ENVIRONMENT_PREFIX: Final = "VIGIE_SECRET_"
 # What the local profile generates. A name that joins later is added to an existing file, which is otherwise kept.
 GENERATED: Final = ("postgres_password", "postgres_reader_password", "nats_password", "web_secret")
 
+# Accounts of the local profile: of the people of its pages, and of the hypervisor. Their roles: orchestration.alerts.accounts.
+PEOPLE: Final = ("operateur-1", "operateur-2", "superviseur", "lecteur")
+SYSTEMS: Final = ("hyperviseur",)
+_TABLES: Final = ("instance", "feeds", "streams", "people", "systems")
+
 # 32 bytes: 256 bits, past any guessing; URL-safe, so that a password needs no quoting in an address.
 _PASSWORD_BYTES: Final = 32
 _NAME: Final = re.compile(r"^[A-Z][A-Z0-9_]*$")
@@ -35,9 +40,16 @@ _HEADER: Final = """\
 # Secrets of this instance. Only its owner may read this file. Keep a copy with the backups: the databases need it.
 # [instance] is generated, and so is [streams], the password of each feed that sends by itself (remove a line for a new
 # password). Under [feeds], write the secrets that feed contracts name, for instance GRC_TOKEN = "…".
+# [people] and [systems] are who may see and treat alarms: change a password here and restart, or write "" to keep one out.
 
 [instance]
 {instance}
+
+[people]
+{people}
+
+[systems]
+{systems}
 
 [feeds]
 """
@@ -52,12 +64,16 @@ class Secrets:
         instance: generated secrets of the embedded servers, by name; empty in the server profile.
         feeds: secrets of the file's `[feeds]` table, by name.
         streams: passwords of the feeds that send by themselves (MQTT, HTTP), by feed.
+        people: passwords of the people of a local instance's pages, by login.
+        systems: tokens of the systems that are served alarms, by name.
     """
 
     home: Path
     instance: dict[str, SecretStr]
     feeds: dict[str, SecretStr]
     streams: dict[str, SecretStr] = field(default_factory=dict)
+    people: dict[str, SecretStr] = field(default_factory=dict)
+    systems: dict[str, SecretStr] = field(default_factory=dict)
 
     def get(self, name: str) -> SecretStr:
         """Return the secret a feed contract names: from the environment first, then from the secrets file.
@@ -89,7 +105,7 @@ def load(home: Path) -> Secrets:
         return Secrets(home, {}, {})
     check_mode(path)
     document = _parse(path)
-    return Secrets(home, *(_table(path, document, name) for name in ("instance", "feeds", "streams")))
+    return Secrets(home, *(_table(path, document, name) for name in _TABLES))
 
 
 def ensure(home: Path) -> Secrets:
@@ -103,8 +119,8 @@ def ensure(home: Path) -> Secrets:
     """
     path = home / FILE_NAME
     if not path.exists():
-        lines = "\n".join(_generated_line(name) for name in GENERATED)
-        draft = _draft(home, _HEADER.format(instance=lines))
+        tables = {"instance": GENERATED, "people": PEOPLE, "systems": SYSTEMS}
+        draft = _draft(home, _HEADER.format(**{table: "\n".join(map(_generated_line, names)) for table, names in tables.items()}))
         try:
             os.link(draft, path)
         except FileExistsError:
@@ -112,11 +128,12 @@ def ensure(home: Path) -> Secrets:
         finally:
             draft.unlink()
     found = load(home)
-    missing = [name for name in GENERATED if name not in found.instance]
-    if missing:
-        _add(path, missing)
-        found = load(home)
-    return found
+    for table, names, known in (
+        ("instance", GENERATED, found.instance), ("people", PEOPLE, found.people), ("systems", SYSTEMS, found.systems),
+    ):  # fmt: skip
+        if missing := [name for name in names if name not in known]:
+            _add(path, missing, table=table)
+    return load(home)
 
 
 def ensure_streams(home: Path, feeds: Iterable[str]) -> dict[str, SecretStr]:
@@ -178,7 +195,7 @@ def _parse(path: Path) -> dict[str, object]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         # The parser's message gives a line and a column, never the text that stands there.
         raise VigieError(f"{path} is not valid TOML: {error}", remedy="mend the line, or restore the file from a backup") from None
-    unknown = sorted(set(document) - {"instance", "feeds", "streams"})
+    unknown = sorted(set(document) - set(_TABLES))
     if unknown:
         raise VigieError(f"{path}: unknown table or key {unknown[0]!r}", remedy="secrets of feeds go under [feeds]")
     return document
