@@ -28,9 +28,13 @@ import msgspec
 from orchestration.alerts.engine.hours import BUCKETS
 
 _HOUR: Final = 3_600_000_000
+_QUARTER: Final = _HOUR // 4
 _DAY: Final = 24 * _HOUR
 # The standard deviation of normal errors, in their mean size.
 _SIGMA: Final = math.sqrt(math.pi / 2)
+_AGAIN: Final = 0.95  # hours of a bucket after which a value is of another day: values do not come at even pace
+_KNOWN: Final = 3.0  # hours of a bucket from which on its own spread tells what is an outlier
+_SCALED: Final = 12  # errors that make a scale
 _MOST: Final = 65_535  # what a counter of two bytes holds
 
 
@@ -141,7 +145,9 @@ class Profile:
         """Return how a value stands to what is usual then; None while it has not learned long enough, or for no finite number."""
         if not self.is_ready or not math.isfinite(value):
             return None
-        expected, spread = self._usual(self._bucket(at_us), value)
+        number = self._bucket(at_us)
+        expected, spread = self._usual(number, value)
+        expected = self._towards(at_us, number, expected, value)
         spread *= max(1.0, self.unrest / self._settings.rest)
         return Judgement(expected, spread, (value - expected) / spread)
 
@@ -160,9 +166,10 @@ class Profile:
         expected, spread = self._usual(number, value)
         error = value - expected
         if self.is_ready:
-            self._rest(at_us, abs(error) / spread)
-        if self.seen >= settings.least:  # until then there is no spread to cut at
-            error = max(-settings.cut * spread, min(settings.cut * spread, error))
+            self._rest(at_us, abs(value - self._towards(at_us, number, expected, value)) / spread)
+        if self.seen >= settings.least:  # until then there is no spread to cut at; of a young bucket, the whole series'
+            limit = settings.cut * (spread if self._visits(number) >= _KNOWN else max(spread, self.wide))
+            error = max(-limit, min(limit, error))
         self._learn_bucket(number, expected, error, hours)
         self._learn_whole(value, hours)
         if self.is_ready:
@@ -170,13 +177,19 @@ class Profile:
         self.last = at_us
         self.seen += 1
 
+    def _visits(self, number: int) -> float:
+        """Return how many hours of a bucket it has seen, from as many values an hour as the series has had."""
+        count = self._counts[number]
+        return min(float(count), count * max(1.0, (self.last - self.first) / _HOUR) / self.seen) if count else 0.0
+
     def _learn_bucket(self, number: int, expected: float, error: float, hours: float) -> None:
         """Move a bucket towards a value: the mean of all at first, then of the last ones."""
-        count, memory, size = self._counts[number], self._settings.memory, abs(error) * _SIGMA
+        count, visits, memory, size = self._counts[number], self._visits(number), self._settings.memory, abs(error) * _SIGMA
         rate = max(1 / (count + 1), hours * memory)
         self._levels[number] = expected - self.shift + rate * error
-        if count:
-            self._spreads[number] += max(1 / count, hours * memory) * (size - self._spreads[number])
+        if visits >= _AGAIN:  # within its first hour, values say nothing of how days differ
+            rate = max(1 / (1 + count - count / visits), hours * memory)
+            self._spreads[number] += rate * (size - self._spreads[number])
             self.scaled += 1
             self.scale += max(1 / self.scaled, hours * memory / 24) * (size - self.scale)
         self._counts[number] = min(_MOST, count + 1)
@@ -214,12 +227,23 @@ class Profile:
         floor = max(settings.floor * self.size, step if math.isfinite(step) else 0.0) or 1.0
         if not count:
             return self._borrowed(number) + self.shift, max(floor, self.wide, self.scale)
-        # Hours seen of this bucket: as many values an hour as the series has had.
-        seen = count * max(1.0, (self.last - self.first) / _HOUR) / self.seen
-        seen = min(float(count), seen)
-        spread = (seen * self._spreads[number] + settings.pool * self.scale) / (seen + settings.pool)
+        visits, scale = self._visits(number), self.scale if self.scaled >= _SCALED else max(self.scale, self.wide)
+        again = max(0.0, visits - 1)
+        spread = (again * self._spreads[number] + settings.pool * scale) / (again + settings.pool)
         # The level is itself a mean of few hours.
-        return self._levels[number] + self.shift, max(floor, spread * math.sqrt(1 + 1 / max(1.0, seen)))
+        return self._levels[number] + self.shift, max(floor, spread * math.sqrt(1 + 1 / max(1.0, visits)))
+
+    def _towards(self, at_us: int, number: int, expected: float, value: float) -> float:
+        """Return what of the way to the nearer hour beside is nearest to the value.
+
+        Lights go on and offices open within an hour, and not at one minute: near its edge, what lies between two hours is usual.
+        """
+        quarter = at_us // _QUARTER
+        beside = self._bucket((quarter + (2 if at_us % _HOUR * 2 >= _HOUR else -2)) * _QUARTER)
+        if not self._counts[beside]:
+            return expected
+        other = self._levels[beside] + self.shift
+        return max(min(expected, other), min(max(expected, other), value))
 
     def _borrowed(self, number: int) -> float:
         """Return the level of the same hour of another kind of day, else of the hours beside it, else of the whole series."""
