@@ -21,6 +21,7 @@ from ingestion.feeds.registry import EXAMPLES, SUFFIX, find_feed, find_path
 from ingestion.lake.session import EngineLimits, connect
 from ingestion.lake.writer import Landed, last_cursor
 from ingestion.landing import DEFAULT_LIMITS, Failure, as_failure, land_file
+from orchestration.alerts import outbox
 from orchestration.dbt import project
 from orchestration.settings import Settings
 
@@ -131,4 +132,6 @@ def ingest(
                 report.failures.append(as_failure(feed, fetched.origin, error))
             else:
                 report.landed.append(landed)
+    if report.landed:
+        outbox.after_landing(settings, feed)
     return report

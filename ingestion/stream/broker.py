@@ -21,7 +21,20 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy,
 from nats.js.errors import APIError, NotFoundError
 
 from ingestion.errors import VigieError
-from ingestion.stream.names import INTAKE_STREAM, MQTT_STREAM, PARTITIONS, STREAMS, SUBJECT_ROOT, Broker, durable, filter_subject
+from ingestion.stream.names import (
+    ALERTS,
+    INTAKE_STREAM,
+    LANDED_DURABLE,
+    LANDED_ROOT,
+    LANDED_STREAM,
+    MQTT_STREAM,
+    PARTITIONS,
+    STREAMS,
+    SUBJECT_ROOT,
+    Broker,
+    durable,
+    filter_subject,
+)  # fmt: skip
 
 # Beside us or on our network: an answer takes milliseconds, on a loaded machine a second.
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -31,11 +44,16 @@ REQUEST_TIMEOUT_S: Final = 10.0
 ACK_WAIT_S: Final = 30.0
 # Delivered and not yet acknowledged, per durable: two of the largest batches, so that a reader never waits for its own acknowledgements.
 MAX_ACK_PENDING: Final = 100_000
+# The alerts' reader is alone, and asks for everything again at each connection: the broker need never guess that it died, and what it
+# would send again on its own would only stand out of order.
+ORDERED_ACK_WAIT_S: Final = 3600.0
 # How long the broker remembers an `Idempotency-Key`: longer than any client goes on retrying one request.
 DUPLICATE_WINDOW_S: Final = 600.0
 
 # Each stream's share of the account's storage; the rest is for MQTT sessions and retained messages.
 _STREAM_SHARE: Final = 0.45
+# Reports and warnings that were fetched: a few thousand rows a day. It is read within seconds.
+_LANDED_SHARE: Final = 0.05
 # On a broker that bounds no account: a day of 38 messages of 1 kB per second (34,000 lights, each quarter of an hour) is 3.3 GB.
 _STREAM_BYTES: Final = 8 * 1024**3
 
@@ -126,7 +144,8 @@ async def ensure(nc: Client, *, consumers: Sequence[str] = ("lake",), ack_wait_s
 
     Args:
         nc: a connection of the platform's user.
-        consumers: whose durables: `lake-<p>` on both streams.
+        consumers: whose durables: `lake-<p>` on both streams. Those of `alerts` are read in order (`ingestion.stream.ordered`), and
+            come with the stream of landed rows and its durable.
         ack_wait_s: how long a reader has to acknowledge before a message is delivered again.
 
     Raises:
@@ -144,6 +163,8 @@ async def ensure(nc: Client, *, consumers: Sequence[str] = ("lake",), ack_wait_s
             for consumer in consumers:
                 for partition in range(PARTITIONS):
                     await js.add_consumer(stream, _durable(stream, consumer, partition, ack_wait_s))
+        if ALERTS in consumers:
+            await _ensure_landed(js, max(1, int(max_bytes / _STREAM_SHARE * _LANDED_SHARE)))
     except (OSError, NatsError) as error:
         raise _refused(error) from None
 
@@ -163,7 +184,27 @@ async def _ensure_stream(js: JetStreamContext, config: StreamConfig, max_bytes: 
         await js.update_stream(replace(found, **wanted))
 
 
+async def _ensure_landed(js: JetStreamContext, max_bytes: int) -> None:
+    config = StreamConfig(name=LANDED_STREAM, subjects=[f"{LANDED_ROOT}.>"], duplicate_window=DUPLICATE_WINDOW_S)
+    await _ensure_stream(js, config, max_bytes)
+    await js.add_consumer(LANDED_STREAM, _ordered(LANDED_DURABLE, f"{LANDED_ROOT}.>"))
+
+
+def _ordered(name: str, subject: str) -> ConsumerConfig:
+    return ConsumerConfig(
+        durable_name=name,
+        filter_subject=subject,
+        deliver_policy=DeliverPolicy.ALL,
+        ack_policy=AckPolicy.ALL,
+        ack_wait=ORDERED_ACK_WAIT_S,
+        max_deliver=-1,
+        max_ack_pending=MAX_ACK_PENDING,
+    )
+
+
 def _durable(stream: str, consumer: str, partition: int, ack_wait_s: float) -> ConsumerConfig:
+    if consumer == ALERTS:
+        return _ordered(durable(consumer, partition), filter_subject(stream, partition))
     return ConsumerConfig(
         durable_name=durable(consumer, partition),
         filter_subject=filter_subject(stream, partition),

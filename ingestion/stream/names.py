@@ -21,6 +21,12 @@ PARTITIONS: Final = 4
 MQTT_STREAM: Final = "$MQTT_msgs"
 INTAKE_STREAM: Final = "INTAKE"
 STREAMS: Final = (MQTT_STREAM, INTAKE_STREAM)
+# Rows of batch landings that can raise alarms: published by the platform itself after each commit (`landed.<contract>.<feed>`).
+LANDED_STREAM: Final = "LANDED"
+LANDED_ROOT: Final = "landed"
+# The consumer whose durables are read in order, by one process alone.
+ALERTS: Final = "alerts"
+LANDED_DURABLE: Final = f"{ALERTS}-landed"
 SUBJECT_ROOT: Final = "in"
 # What the HTTP intake publishes to, before the broker's mapping gives it a partition: `http.<feed>.<key>`.
 HTTP_ROOT: Final = "http"

@@ -18,7 +18,7 @@ from nats.js.errors import APIError
 
 from ingestion.errors import VigieError
 from ingestion.stream import broker as streams
-from ingestion.stream.names import HTTP_ROOT, INTAKE_STREAM, QUERY_HEADER
+from ingestion.stream.names import ALERTS, HTTP_ROOT, INTAKE_STREAM, QUERY_HEADER
 from orchestration.intake.access import Access
 from orchestration.services import nats_server
 from orchestration.settings import Settings
@@ -27,6 +27,8 @@ from orchestration.settings import Settings
 PUBLISH_TIMEOUT_S: Final = 5.0
 # How soon a changed contract or password holds, and a broker that stopped at a full disk is restarted.
 WATCH_S: Final = 2.0
+# Who is to read what equipment sends: a message is kept until each has it.
+CONSUMERS: Final = ("lake", ALERTS)
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +124,7 @@ class Publisher:
     async def _open(self) -> None:
         nc = await streams.connect(self.settings.broker, name="vigie-intake")
         try:
-            await streams.ensure(nc)
+            await streams.ensure(nc, consumers=CONSUMERS)
             await asyncio.to_thread(nats_server.open_doors, self.settings)
         except VigieError:
             await nc.close()

@@ -98,7 +98,7 @@ def _streams(settings: Settings, services: list[supervisor.ServiceStatus]) -> tu
     from ingestion.stream.broker import look  # noqa: PLC0415 - the client loads for those who need it
 
     try:
-        lags, sizes = look(settings.broker)
+        lags, sizes = look(settings.broker, consumers=("lake", "alerts"))
     except VigieError as error:
         return [], [*problems, error.message]
     return lags, problems + _behind(lags, dt.datetime.now(dt.UTC)) + _full(sizes)

@@ -1,41 +1,35 @@
 """The process: `python -m orchestration.alerts.runtime`.
 
-Here: starting and stopping. Not here: what it does.
+Here: starting and stopping. Not here: what it does (`process`).
 """
 
 from __future__ import annotations
 
-import datetime as dt
+import asyncio
+import logging
 import signal
 import sys
-import threading
-
-import psycopg
 
 from ingestion.errors import VigieError
-from orchestration.alerts.heartbeat import beat
-from orchestration.alerts.store.turn import connect
+from orchestration.alerts.runtime.process import Runtime
 from orchestration.settings import Settings
 
-_BEAT_S = 1.0
+# A commit must not wait until the thread that decodes lets it: Python's own 5 ms would be the whole latency allowed.
+_SWITCH_S = 0.000_5
 
 
-def main() -> None:
+async def main() -> None:
     """Run until asked to stop."""
-    settings, stop = Settings.load(), threading.Event()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    while not stop.is_set():
-        try:
-            with connect(settings.app_url.get_secret_value(), name="vigie-engine") as con:
-                while not stop.wait(_BEAT_S):
-                    beat(con, [("engine", dt.datetime.now(dt.UTC), {})])
-        except psycopg.OperationalError:
-            stop.wait(_BEAT_S)
+        loop.add_signal_handler(number, stop.set)
+    await Runtime(Settings.load()).run(stop)
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    sys.setswitchinterval(_SWITCH_S)
     try:
-        main()
+        asyncio.run(main())
     except VigieError as error:
         sys.exit(f"error: {error}")
