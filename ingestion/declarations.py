@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
@@ -156,7 +156,25 @@ def refresh(con: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
     return [name for name, declared in DECLARED.items() if _refresh(con, declared_file(folder, name), name, declared)]
 
 
+def rows_of(folder: Path, name: str) -> list[dict[str, Any]]:
+    """Return the rows of a declared file, checked, without any lake; by column, empty cells are None.
+
+    Raises:
+        WrongUse: the file does not hold what its name says.
+    """
+    with duckdb.connect() as con:
+        columns = _read(con, declared_file(folder, name), name, DECLARED[name])
+        rows = con.execute(f"SELECT {', '.join(columns)} FROM declared_rows ORDER BY row_number").fetchall()
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
 def _refresh(con: duckdb.DuckDBPyConnection, path: Path, name: str, declared: Declared) -> bool:
+    columns = _read(con, path, name, declared)
+    return reference.replace_from(con, name, f"SELECT {', '.join(columns)} FROM declared_rows")
+
+
+def _read(con: duckdb.DuckDBPyConnection, path: Path, name: str, declared: Declared) -> list[str]:
+    """Read a file into the temporary table `declared_rows`, checked; return its columns."""
     columns = reference.TABLES[name]
     types = ", ".join(f"{literal(c)}: {literal(t)}" for c, t in columns.items())
     query = (
@@ -166,14 +184,14 @@ def _refresh(con: duckdb.DuckDBPyConnection, path: Path, name: str, declared: De
     try:
         con.execute(f"CREATE OR REPLACE TEMP TABLE declared_rows AS SELECT row_number() OVER () AS row_number, * FROM ({query})")
         broken = _broken(con, declared)
-        if broken:
-            raise WrongUse(f"{path.name}: {broken}", remedy=f"correct the file; columns: {','.join(columns)}")
-        return reference.replace_from(con, name, f"SELECT {', '.join(columns)} FROM declared_rows")
     except duckdb.Error as error:
         raise WrongUse(
             f"{path.name}: {str(error).splitlines()[0]}",
             remedy=f"it must be UTF-8, comma-separated, with the header {','.join(columns)}; dates as 2026-01-31",
         ) from None
+    if broken:
+        raise WrongUse(f"{path.name}: {broken}", remedy=f"correct the file; columns: {','.join(columns)}")
+    return list(columns)
 
 
 def _broken(con: duckdb.DuckDBPyConnection, declared: Declared) -> str | None:

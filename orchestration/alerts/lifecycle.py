@@ -15,20 +15,27 @@ Shelved, suppressed and out of service lie over these: the states keep running b
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from ingestion.errors import WrongUse
-from orchestration.alerts.model import PLATFORM, Alarm, Change, Entry, Kind, State
+from orchestration.alerts.model import PLATFORM, Alarm, Change, Entry, Kind, State, Step
 
 # ISA-18.2: an alarm that comes back three times within ten minutes chatters; it is steady again after an hour without.
 CHATTER_COUNT: Final = 3
 CHATTER_WITHIN: Final = dt.timedelta(minutes=10)
 STEADY_AFTER: Final = dt.timedelta(hours=1)
+# What an alarm explained may take so long to say that it is well: a lamp reports every quarter of an hour, and may be late by some minutes.
+SETTLES_AFTER: Final = dt.timedelta(minutes=20)
 # What is kept of past activations: enough to see chattering.
 _RECENT: Final = 10
 # Longer than any work: what is put aside for longer is out of service, which a supervisor says.
 LONGEST_SHELVING: Final = dt.timedelta(days=7)
+# Who is suppressed by one of these was shown to nobody: once normal again, nobody is asked to acknowledge it. What a flood hid is
+# kept until the flood is over (`store.flood`): operators may look at what it groups.
+_CLOSES_UNSEEN: Final = frozenset({"parent", "joined", "maintenance"})
+_FIELDS: Final = tuple(f.name for f in fields(Alarm))
+_SCALARS: Final = (str, int, float)
 
 
 def instant(microseconds: int) -> dt.datetime:
@@ -38,13 +45,15 @@ def instant(microseconds: int) -> dt.datetime:
 
 def snapshot(alarm: Alarm) -> dict[str, Any]:
     """Return an alarm as a JSON document: what the journal keeps, and every feed sends."""
-    document = asdict(alarm)
+    document = {name: _plain(getattr(alarm, name)) for name in _FIELDS}
     document["state"] = str(alarm.state)
     document["is_presented"] = alarm.is_presented
-    return {k: _plain(v) for k, v in document.items()}
+    return document
 
 
 def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, _SCALARS):
+        return value
     match value:
         case dt.datetime():
             return value.isoformat()
@@ -52,6 +61,8 @@ def _plain(value: Any) -> Any:
             return {k: _plain(v) for k, v in value.items()}
         case list() | tuple():
             return [_plain(v) for v in value]
+        case Step():
+            return {"text": value.text, "call": value.call, "done_at": _plain(value.done_at), "done_by": value.done_by}
         case _:
             return value
 
@@ -104,17 +115,27 @@ def reactivated(alarm: Alarm, draft: Alarm, now: dt.datetime) -> Written:
     written = Written(alarm, now)
     if was_active:
         if draft.priority < alarm.priority:
-            alarm.priority, alarm.is_acknowledged = draft.priority, False
+            worsened(alarm, draft.priority, draft.escalate_at)
         written.log(Kind.UPDATED, happened_at=draft.raised_at)
         return written
     alarm.is_active, alarm.returned_at, alarm.is_acknowledged = True, None, False
     alarm.acknowledged_at = alarm.acknowledged_by = None
     alarm.started_at, alarm.raised_at = draft.started_at, draft.raised_at
     alarm.activations += 1
+    alarm.releases_at = None
+    if not alarm.is_chattering:  # what chatters rings and is escalated once
+        alarm.escalate_at, alarm.escalation = draft.escalate_at, 0
     alarm.recent = [*alarm.recent, draft.raised_at][-_RECENT:]
     written.log(Kind.REACTIVATED, happened_at=draft.raised_at)
     _chatters(written)
     return written
+
+
+def worsened(alarm: Alarm, priority: int, escalate_at: dt.datetime | None) -> None:
+    """Make an alarm more urgent than it was; whoever acknowledged it has not seen this."""
+    alarm.priority, alarm.is_acknowledged = priority, False
+    alarm.acknowledged_at = alarm.acknowledged_by = None
+    alarm.escalate_at, alarm.escalation = escalate_at, 0
 
 
 def _chatters(written: Written) -> None:
@@ -125,15 +146,31 @@ def _chatters(written: Written) -> None:
         written.log(Kind.CHATTERING, happened_at=alarm.raised_at, activations=len(last))
 
 
+def steady(alarm: Alarm, now: dt.datetime) -> Written:
+    """Return an alarm that no longer chatters; nothing is written of one that did not."""
+    written = Written(alarm, now)
+    if alarm.is_chattering:
+        alarm.is_chattering = False
+        written.log(Kind.STEADY)
+    return written
+
+
 def returned(alarm: Alarm, at: dt.datetime, now: dt.datetime) -> Written:
-    """Return an alarm whose condition is over; acknowledged, it closes by itself unless its rule says otherwise."""
+    """Return an alarm whose condition is over.
+
+    Acknowledged, or shown to nobody (suppressed, out of service), it closes by itself unless its rule says otherwise. What is listed
+    under it may stand for itself after `SETTLES_AFTER`.
+    """
     written = Written(alarm, now)
     alarm.changed_at = at
     if not alarm.is_active:
         return written
     alarm.is_active, alarm.returned_at = False, at
+    if alarm.hides or alarm.hidden:
+        alarm.releases_at = now + SETTLES_AFTER
     written.log(Kind.RETURNED, happened_at=at)
-    if alarm.is_acknowledged and not alarm.closes_by_hand:
+    is_settled = alarm.is_acknowledged or alarm.is_out_of_service or alarm.suppressed_by in _CLOSES_UNSEEN
+    if is_settled and not alarm.closes_by_hand:
         _close(written, PLATFORM, None)
     return written
 
@@ -181,24 +218,54 @@ def unshelved(alarm: Alarm, actor: str, now: dt.datetime) -> Written:
     written = Written(alarm, now)
     if alarm.shelved_until is not None:
         alarm.shelved_until = alarm.shelved_by = alarm.shelve_reason = None
+        escalates_anew(alarm, now)
         written.log(Kind.UNSHELVED, actor)
     return written
 
 
-def suppressed(alarm: Alarm, by: str, reason: str, now: dt.datetime, *, parent_id: int | None = None) -> Written:
-    """Return an alarm that is suppressed by design: `by` is parent, joined, maintenance or flood."""
+def suppressed(alarm: Alarm, by: str, reason: str, now: dt.datetime, *, parent_id: int | None = None, actor: str = PLATFORM) -> Written:
+    """Return an alarm that is suppressed by design: `by` is parent, joined, maintenance or flood. Of what is so nothing is written."""
     written = Written(alarm, now)
-    alarm.suppressed_by, alarm.suppress_reason, alarm.parent_id = by, reason, parent_id
-    written.log(Kind.SUPPRESSED, comment=reason, by=by, parent_id=parent_id)
+    if (alarm.suppressed_by, alarm.parent_id) != (by, parent_id):
+        alarm.suppressed_by, alarm.suppress_reason, alarm.parent_id = by, reason, parent_id
+        written.log(Kind.SUPPRESSED, actor, comment=reason, by=by, parent_id=parent_id)
     return written
 
 
-def unsuppressed(alarm: Alarm, now: dt.datetime) -> Written:
-    """Return an alarm that stands for itself again."""
+def unsuppressed(alarm: Alarm, now: dt.datetime, *, actor: str = PLATFORM) -> Written:
+    """Return an alarm that stands for itself again; the time it has before it is escalated begins anew."""
     written = Written(alarm, now)
     if alarm.suppressed_by is not None:
         alarm.suppressed_by = alarm.suppress_reason = alarm.parent_id = None
-        written.log(Kind.UNSUPPRESSED)
+        escalates_anew(alarm, now)
+        written.log(Kind.UNSUPPRESSED, actor)
+    return written
+
+
+def escalates_anew(alarm: Alarm, now: dt.datetime) -> None:
+    """Give an alarm that is shown only now the time it would have had: nobody could acknowledge it before."""
+    if alarm.escalate_at is not None and not alarm.escalation:
+        alarm.escalate_at = max(alarm.escalate_at, now + (alarm.escalate_at - alarm.raised_at))
+
+
+def out_of_service(alarm: Alarm, actor: str, now: dt.datetime, reason: str) -> Written:
+    """Return an alarm whose equipment or rule is out of service; nothing is written of one that is already."""
+    written = Written(alarm, now)
+    if not alarm.is_out_of_service:
+        alarm.is_out_of_service, alarm.suppress_reason = True, reason
+        written.log(Kind.OUT_OF_SERVICE, actor, comment=reason)
+    return written
+
+
+def in_service(alarm: Alarm, actor: str, now: dt.datetime) -> Written:
+    """Return an alarm whose equipment or rule is in service again; nothing is written of one that was not out of it."""
+    written = Written(alarm, now)
+    if alarm.is_out_of_service:
+        alarm.is_out_of_service = False
+        if alarm.suppressed_by is None:
+            alarm.suppress_reason = None
+        escalates_anew(alarm, now)
+        written.log(Kind.IN_SERVICE, actor)
     return written
 
 
@@ -285,6 +352,8 @@ def work_order(alarm: Alarm, actor: str, now: dt.datetime, order: dict[str, Any]
 def _close(written: Written, actor: str, comment: str | None) -> None:
     alarm = written.alarm
     alarm.closed_at, alarm.closed_by, alarm.escalate_at = written.now, actor, None
+    if alarm.releases_at is None and (alarm.hides or alarm.hidden):
+        alarm.releases_at = written.now + SETTLES_AFTER
     written.log(Kind.CLOSED, actor, comment=comment)
 
 

@@ -11,7 +11,9 @@ CREATE TABLE IF NOT EXISTS alerts.head (
     presented timestamptz[] NOT NULL DEFAULT '{}',
     offered timestamptz[] NOT NULL DEFAULT '{}',
     -- Since when few come, during a flood.
-    calm_since timestamptz
+    calm_since timestamptz,
+    -- The alarm that groups others in a flood; it may be over.
+    flood_id bigint
 );
 INSERT INTO alerts.head DEFAULT VALUES ON CONFLICT DO NOTHING;
 
@@ -63,7 +65,7 @@ CREATE TABLE IF NOT EXISTS alerts.alarm (
     suppressed_by text,
     suppress_reason text,
     is_out_of_service boolean NOT NULL DEFAULT false,
-    parent_id bigint REFERENCES alerts.alarm,
+    parent_id bigint REFERENCES alerts.alarm DEFERRABLE INITIALLY DEFERRED,
     hidden integer NOT NULL DEFAULT 0,
     hidden_active integer NOT NULL DEFAULT 0,
     hides text[] NOT NULL DEFAULT '{}',

@@ -1,28 +1,33 @@
 """The alarms: what changes them, and reading them.
 
 Here: the one way in for engine, pages, APIs and commands; each call is one turn (`turn`). Not here: what an event makes of one alarm
-(`orchestration.alerts.lifecycle`), what several alarms have to do with each other (`grouping`).
+(`orchestration.alerts.lifecycle`), what several alarms have to do with each other (`grouping`), what the clock brings (`due`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 from ingestion.errors import VigieError
 from orchestration.alerts import lifecycle
 from orchestration.alerts.drafting import Draft
 from orchestration.alerts.lifecycle import Written
-from orchestration.alerts.model import Alarm, Change, Entry
-from orchestration.alerts.store import grouping
+from orchestration.alerts.model import PLATFORM, Alarm, Change, Entry, Priority
+from orchestration.alerts.store import due, grouping, suppressions
+from orchestration.alerts.store.around import Around, around
+from orchestration.alerts.store.due import Policy
+from orchestration.alerts.store.grouping import Compose
+from orchestration.alerts.store.planned import Planned
 from orchestration.alerts.store.rows import SELECT_ALARM, SELECT_ENTRY, to_alarm, to_entry
+from orchestration.alerts.store.suppressions import MAINTENANCE, OUT_OF_SERVICE, About, Suppression, to_suppression
 from orchestration.alerts.store.turn import Connection, Turn, taken
 
-Compose = Callable[[Change], Draft]
 Connect = Callable[[], contextlib.AbstractContextManager[Connection]]
 # One page of the journal: what a feed sends at once.
 PAGE: Final = 500
@@ -44,9 +49,10 @@ class Store:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[Turn]:
-        """Take a turn, for what needs several steps."""
-        with self._connect() as con, taken(con, self._now()) as turn:
+        """Take a turn, for what needs several steps. Read `turn.entries` after it."""
+        with self._connect() as con, taken(con, self._now) as turn:
             yield turn
+            grouping.settle(turn)
 
     # --- what the engine says
 
@@ -62,34 +68,14 @@ class Store:
         """
         with self.turn() as turn:
             last = turn.last_of([c.key for c in changes])
-            for change in changes:
+            new = [c for c in changes if not lifecycle.told(last.get(c.key), c)]
+            news = _News(turn, {id(c): compose(c) for c in new if c.is_active}, compose)
+            for change in new:
                 found = last.get(change.key)
-                if lifecycle.told(found, change):
-                    continue
-                saved = self._change(turn, found, change, compose)
+                saved = None if lifecycle.told(found, change) else news.change(found, change)
                 if saved is not None:
                     last[change.key] = saved
-            return turn.entries
-
-    @staticmethod
-    def _change(turn: Turn, found: Alarm | None, change: Change, compose: Compose) -> Alarm | None:
-        live = found if found is not None and found.closed_at is None else None
-        if not change.is_active:
-            if live is None:
-                return None
-            alarm = turn.save(lifecycle.returned(live, lifecycle.instant(change.at), turn.now))
-            grouping.after_return(turn, alarm)
-            return alarm
-        if live is None and change.is_update:
-            return None
-        draft = compose(change)
-        if live is None:
-            alarm = turn.save(lifecycle.raised(found, draft.alarm, turn.now))
-            grouping.after_raise(turn, alarm, draft)
-        else:
-            alarm = turn.save(lifecycle.reactivated(live, draft.alarm, turn.now))
-            grouping.after_reactivation(turn, alarm, draft)
-        return alarm
+        return turn.entries
 
     # --- what people do
 
@@ -104,17 +90,86 @@ class Store:
             alarm = turn.one(alarm_id)
             if alarm is None:
                 raise NotThere(f"there is no alarm {alarm_id}", remedy="vigie alerts list shows those that live")
-            written = action(alarm, turn.now)
-            saved = turn.save(written)
+            saved = turn.save(action(alarm, turn.now))
             if saved.closed_at is not None:
                 grouping.after_return(turn, saved)
-            return saved, turn.entries
+        return saved, turn.entries
 
-    def tick(self, policy: grouping.Policy) -> list[Entry]:
-        """Do what is due by the clock: shelvings that end, escalations, announced work, chattering that ended, floods. Repeatable."""
+    def tick(self, policy: Policy) -> list[Entry]:
+        """Do what is due by the clock: shelvings that end, escalations, announced work, chattering that ended, floods. Repeatable.
+
+        Where nothing is due it takes no turn: call it each second.
+        """
+        with self._connect() as con:
+            if not due.is_due(con, self._now()):
+                return []
         with self.turn() as turn:
-            grouping.tick(turn, policy)
-            return turn.entries
+            due.tick(turn, policy)
+        return turn.entries
+
+    # --- suppression by design
+
+    def declare_maintenance(
+        self, about: About, *, starts_at: dt.datetime, ends_at: dt.datetime, reason: str, actor: str
+    ) -> tuple[Suppression, list[Entry]]:
+        """Announce work: alarms it concerns, those that stand and those to come, are suppressed while it lasts, and still recorded.
+
+        Raises:
+            WrongUse: it is about everything, has no reason, or ends before it begins, or in the past.
+        """
+        with self.turn() as turn:
+            declared = due.declare(turn, MAINTENANCE, about, starts_at, ends_at, reason, actor)
+        return declared, turn.entries
+
+    def end_maintenance(self, suppression_id: int, actor: str) -> tuple[Suppression, list[Entry]]:
+        """End announced work early, or call it off.
+
+        Raises:
+            NoSuppression: there is none of that number, or it is over.
+        """
+        return self._end(MAINTENANCE, suppression_id, actor)
+
+    def put_out_of_service(self, about: About, *, reason: str, actor: str) -> tuple[Suppression, list[Entry]]:
+        """Take equipment, a feed or a rule out of service: its alarms are recorded, and shown to nobody, until `put_back`.
+
+        Raises:
+            WrongUse: it is about everything, or has no reason.
+        """
+        with self.turn() as turn:
+            declared = due.declare(turn, OUT_OF_SERVICE, about, turn.now, None, reason, actor)
+        return declared, turn.entries
+
+    def put_back(self, suppression_id: int, actor: str) -> tuple[Suppression, list[Entry]]:
+        """Put back into service what was out of it.
+
+        Raises:
+            NoSuppression: there is none of that number, or it was put back.
+        """
+        return self._end(OUT_OF_SERVICE, suppression_id, actor)
+
+    def suppressions(self, kind: str, *, is_over: bool = False) -> list[Suppression]:
+        """Return announced work (`maintenance`) or what is `out_of_service`: present and to come, or over; the first to begin first."""
+        where = "lifted_at IS NOT NULL" if is_over else "lifted_at IS NULL"
+        with self._connect() as con:
+            rows = con.execute(f"{suppressions.SELECT} WHERE kind = %s AND {where} ORDER BY starts_at, suppression_id", [kind])
+            return [to_suppression(row) for row in rows]
+
+    def sync_planned(self, works: Sequence[Planned]) -> list[Entry]:
+        """Make the announced work that comes from the territory's file be what the file says now; what it no longer says is called off."""
+        with self.turn() as turn:
+            stored = {Planned(s.about, s.starts_at, s.ends_at, s.reason): s for s in due.of_file(turn) if s.ends_at is not None}
+            wanted = {w for w in works if w.ends_at > turn.now}
+            for work, suppression in stored.items():
+                if work not in wanted and work.ends_at > turn.now:
+                    due.call_off(turn, suppression, PLATFORM)
+            for work in sorted(wanted - set(stored), key=str):
+                due.declare(turn, MAINTENANCE, work.about, work.starts_at, work.ends_at, work.reason, PLATFORM, origin="file")
+        return turn.entries
+
+    def _end(self, kind: str, suppression_id: int, actor: str) -> tuple[Suppression, list[Entry]]:
+        with self.turn() as turn:
+            ended = due.call_off(turn, due.declared(turn, kind, suppression_id), actor)
+        return ended, turn.entries
 
     # --- reading
 
@@ -133,7 +188,7 @@ class Store:
         """Return every alarm that is not closed, the most urgent first, the oldest first among equals."""
         return self.select("closed_at IS NULL ORDER BY priority, raised_at, alarm_id")
 
-    def select(self, where: str, parameters: Sequence[Any] = ()) -> list[Alarm]:
+    def select(self, where: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Alarm]:
         """Return the alarms a condition holds of; `where` is SQL of ours, never of a caller's input."""
         with self._connect() as con:
             return [to_alarm(row) for row in con.execute(f"{SELECT_ALARM} WHERE {where}", parameters)]
@@ -157,10 +212,47 @@ class Store:
             return [to_entry(row) for row in con.execute(f"{SELECT_ENTRY} WHERE {where}", parameters)]
 
 
+class _News:
+    """What rules say in one turn: what stands around the alarms is looked up once for all of them, when the first must be placed."""
+
+    def __init__(self, turn: Turn, drafts: Mapping[int, Draft], compose: Compose) -> None:
+        self._turn, self._drafts, self._compose = turn, drafts, compose
+        self._near: Around | None = None
+
+    def change(self, found: Alarm | None, change: Change) -> Alarm | None:
+        """Make of a change what it means for the last alarm of its key; returns the alarm, if there is one."""
+        turn, live = self._turn, found if found is not None and found.closed_at is None else None
+        if not change.is_active:
+            if live is None:
+                return None
+            alarm = turn.save(lifecycle.returned(live, lifecycle.instant(change.at), turn.now))
+            grouping.after_return(turn, alarm)
+            return alarm
+        if live is None and change.is_update:
+            return None
+        draft = self._drafts[id(change)]
+        if live is None:
+            alarm = turn.save(lifecycle.raised(found, draft.alarm, turn.now))
+            self._place(alarm, draft)
+            return alarm
+        was_active, was_shown = live.is_active, live.is_presented
+        alarm = turn.save(lifecycle.reactivated(live, draft.alarm, turn.now))
+        if was_active:
+            is_due = alarm.priority == Priority.CRITICAL and alarm.suppressed_by in {"parent", "flood"}
+        else:  # what chatters does not ring again; what a flood holds stays there
+            is_due = not (alarm.is_chattering and was_shown) and alarm.suppressed_by != "flood"
+        if is_due:
+            self._place(alarm, draft)
+        return alarm
+
+    def _place(self, alarm: Alarm, draft: Draft) -> None:
+        if self._near is None:
+            self._near = around(self._turn, [grouping.wish(d) for d in self._drafts.values()])
+        grouping.place(self._turn, self._near, alarm, draft.rule, self._compose)
+
+
 def open_pool(url: str, *, name: str, size: int = 4) -> ConnectionPool[Connection]:
     """Return a pool of connections for `Store`; it fills in the background, and makes connections anew when the database was away."""
-    from psycopg.rows import dict_row  # noqa: PLC0415 - beside its only use
-
     return ConnectionPool(
         url, min_size=1, max_size=size, open=True, timeout=5, max_lifetime=3600, name=name, reconnect_timeout=0,
         kwargs={"autocommit": True, "row_factory": dict_row, "application_name": name, "connect_timeout": 3},

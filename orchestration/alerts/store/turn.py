@@ -1,64 +1,137 @@
 """One turn at the alarms: a transaction in which one writer alone reads, changes and writes the journal.
 
-Here: taking turns, numbering, telling readers. Not here: what is changed (`store`, `orchestration.alerts.lifecycle`).
+Here: taking turns, numbering, what was changed under what, telling readers. Not here: what is changed (`store`,
+`orchestration.alerts.lifecycle`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg.rows import dict_row
 
 from orchestration.alerts.lifecycle import Written
-from orchestration.alerts.model import Alarm, Entry
+from orchestration.alerts.model import Alarm, Entry, Kind
 from orchestration.alerts.store.rows import INSERT_ALARM, INSERT_ENTRY, SELECT_ALARM, UPDATE_ALARM, entry_row, to_alarm, to_row
 
 CHANNEL: Final = "alerts"
 # Turns take milliseconds; who waits longer than this waits behind something that is broken.
 _PATIENCE: Final = "10s"
+# Lines that say that an alarm is there: they already show where the same turn has put it, so that nothing rings for what is hidden.
+_APPEARS: Final = frozenset({Kind.RAISED, Kind.REACTIVATED})
+_WHERE_PUT: Final = ("suppressed_by", "suppress_reason", "parent_id", "is_out_of_service", "is_presented")
 
 Connection = psycopg.Connection[dict[str, Any]]
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+class _Under(NamedTuple):
+    """Under which alarm a live one is listed, and whether it is active."""
+
+    parent_id: int
+    is_active: bool
+
+
+@dataclass
+class Moved:
+    """What changed under one alarm in a turn: alarms that came and went, and by how many more are active."""
+
+    came: list[Alarm] = field(default_factory=list)
+    went: list[Alarm] = field(default_factory=list)
+    active: int = 0
 
 
 class Turn:
     """What one writer sees and changes. Made by `taken`.
 
     Attributes:
-        con: the connection, inside the transaction.
+        con: the connection, inside the transaction, in pipeline mode: several statements may be sent before one is read.
         now: when the turn was taken: what is recorded in it bears this instant.
         entries: the lines written so far, numbered.
+        presented: when alarms were last presented anew, the oldest first; whoever presents one adds `now`.
+        offered: when alarms last came that would be presented, were there no flood.
+        calm_since: since when few came, in a flood.
+        flood_id: the alarm that groups others in a flood, if it was not seen to be over.
+        shown: the alarms that this turn presents anew.
+        leads: the alarms that this turn has listed others under.
     """
 
-    def __init__(self, con: Connection, seq: int, alarm_id: int, now: dt.datetime) -> None:
+    def __init__(self, con: Connection, head: dict[str, Any], now: dt.datetime) -> None:
         self.con, self.now = con, now
-        self._first_seq = self._seq = seq
-        self._alarm_id = alarm_id
+        self._first_seq = self._seq = head["seq"]
+        self._alarm_id = head["alarm_id"]
+        self.presented: list[dt.datetime] = head["presented"]
+        self.offered: list[dt.datetime] = head["offered"]
+        self.calm_since: dt.datetime | None = head["calm_since"]
+        self.flood_id: int | None = head["flood_id"]
+        self.shown: set[int] = set()
+        self.leads: set[int] = set()
+        self._flood_before = self._flood_state()
+        self._known: dict[int, Alarm] = {}
+        self._under: dict[int, _Under | None] = {}
         self._new: dict[int, Alarm] = {}
         self._changed: dict[int, Alarm] = {}
         self.entries: list[Entry] = []
 
-    def last_of(self, keys: Sequence[str]) -> dict[str, Alarm]:
+    # --- reading
+
+    def last_of(self, keys: Iterable[str]) -> dict[str, Alarm]:
         """Return the last alarm of each key, live or closed, as this turn has left it."""
+        wanted = list(dict.fromkeys(keys))
         sql = f"SELECT DISTINCT ON (key) * FROM ({SELECT_ALARM} WHERE key = ANY(%s)) AS of_keys ORDER BY key, alarm_id DESC"
-        return {alarm.key: alarm for alarm in self.select_sql(sql, [list(keys)])}
+        found = {alarm.key: alarm for alarm in self.select_sql(sql, [wanted])}
+        for alarm in self._new.values():
+            if alarm.key in wanted:
+                found[alarm.key] = alarm
+        return found
 
     def one(self, alarm_id: int) -> Alarm | None:
         """Return an alarm by its number."""
-        return next(iter(self.select("alarm_id = %s", [alarm_id])), None)
+        return self._known.get(alarm_id) or next(iter(self.select("alarm_id = %s", [alarm_id])), None)
 
-    def select(self, where: str, parameters: Sequence[Any] = ()) -> list[Alarm]:
+    def several(self, alarm_ids: Iterable[int]) -> list[Alarm]:
+        """Return alarms by their numbers."""
+        wanted = list(dict.fromkeys(alarm_ids))
+        missing = [i for i in wanted if i not in self._known]
+        if missing:
+            self.select("alarm_id = ANY(%s)", [missing])
+        return [self._known[i] for i in wanted if i in self._known]
+
+    def under(self, alarm_ids: Iterable[int]) -> list[Alarm]:
+        """Return the live alarms that are listed under others."""
+        wanted = set(alarm_ids)
+        if not wanted:
+            return []
+        self.select("parent_id = ANY(%s) AND closed_at IS NULL", [list(wanted)])
+        return [a for a in self._known.values() if a.parent_id in wanted and a.closed_at is None]
+
+    def select(self, where: str, parameters: Parameters = ()) -> list[Alarm]:
         """Return the alarms a condition holds of, as this turn has left them (the condition is tested on what was stored before it)."""
         return self.select_sql(f"{SELECT_ALARM} WHERE {where}", parameters)
 
-    def select_sql(self, sql: str, parameters: Sequence[Any]) -> list[Alarm]:
+    def select_sql(self, sql: str, parameters: Parameters) -> list[Alarm]:
         """Return the alarms of a statement that selects all their columns."""
-        found = [to_alarm(row) for row in self.con.execute(sql, parameters)]
-        return [self._changed.get(a.alarm_id) or self._new.get(a.alarm_id) or a for a in found]
+        return self.ask(sql, parameters)()
+
+    def ask(self, sql: str, parameters: Parameters) -> Callable[[], list[Alarm]]:
+        """Send a statement that selects all columns of alarms; what is returned waits for them. Several wait together."""
+        cursor = self.con.execute(sql, parameters, prepare=True)
+        return lambda: [self._met(to_alarm(row)) for row in cursor]
+
+    def _met(self, alarm: Alarm) -> Alarm:
+        known = self._known.get(alarm.alarm_id)
+        if known is not None:
+            return known
+        self._known[alarm.alarm_id] = alarm
+        self._under[alarm.alarm_id] = _under(alarm)
+        return alarm
+
+    # --- changing
 
     def save(self, written: Written) -> Alarm:
         """Keep an alarm and its lines; a new alarm gets its number."""
@@ -66,9 +139,11 @@ class Turn:
         if not alarm.alarm_id:
             self._alarm_id += 1
             alarm.alarm_id = self._alarm_id
-            self._new[alarm.alarm_id] = alarm
+            self._new[alarm.alarm_id] = self._known[alarm.alarm_id] = alarm
+            self._under[alarm.alarm_id] = None
         elif alarm.alarm_id not in self._new:
             self._changed[alarm.alarm_id] = alarm
+            self._known.setdefault(alarm.alarm_id, alarm)
         for entry in written.entries:
             self._seq += 1
             alarm.updated_seq = self._seq
@@ -76,39 +151,85 @@ class Turn:
             self.entries.append(replace(entry, seq=self._seq, alarm_id=alarm.alarm_id, alarm=numbered))
         return alarm
 
+    def moved(self) -> dict[int, Moved]:
+        """Return what changed under which alarm since the last call."""
+        found: dict[int, Moved] = {}
+        for alarm in (*self._new.values(), *self._changed.values()):
+            was, now = self._under.get(alarm.alarm_id), _under(alarm)
+            if was == now:
+                continue
+            self._under[alarm.alarm_id] = now
+            is_same = was is not None and now is not None and was.parent_id == now.parent_id
+            if was is not None:
+                before = found.setdefault(was.parent_id, Moved())
+                before.active -= was.is_active
+                if not is_same:
+                    before.went.append(alarm)
+            if now is not None:
+                after = found.setdefault(now.parent_id, Moved())
+                after.active += now.is_active
+                if not is_same:
+                    after.came.append(alarm)
+        return found
+
+    # --- writing
+
     def write(self) -> None:
         """Send what changed to the database; the transaction's commit makes it so, and wakes the readers."""
-        if not (self._new or self._changed):
+        is_flood_changed = self._flood_state() != self._flood_before
+        if not (self._new or self._changed or is_flood_changed):
             return
-        with self.con.pipeline(), self.con.cursor() as cursor:
-            if self._new:
-                cursor.executemany(INSERT_ALARM, [to_row(a) for a in self._new.values()])
-            if self._changed:
-                cursor.executemany(UPDATE_ALARM, [to_row(a) for a in self._changed.values()])
-            if self.entries:
-                cursor.executemany(INSERT_ENTRY, [entry_row(e) for e in self.entries])
-            cursor.execute("UPDATE alerts.head SET seq = %s, alarm_id = %s", [self._seq, self._alarm_id])
-            if self.entries:
-                cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, f"{self._first_seq + 1}:{self._seq}"])
+        cursor = self.con.cursor()
+        if self._new:
+            cursor.executemany(INSERT_ALARM, [to_row(a) for a in self._new.values()])
+        if self._changed:
+            cursor.executemany(UPDATE_ALARM, [to_row(a) for a in self._changed.values()])
+        if self.entries:
+            cursor.executemany(INSERT_ENTRY, [entry_row(self._as_put(e)) for e in self.entries])
+        self.con.execute(_ADVANCE, [self._seq, self._alarm_id], prepare=True)
+        if is_flood_changed:
+            self.con.execute(_KEEP_FLOOD, [self.presented, self.offered, self.calm_since, self.flood_id], prepare=True)
+        if self.entries:
+            self.con.execute("SELECT pg_notify(%s, %s)", [CHANNEL, f"{self._first_seq + 1}:{self._seq}"], prepare=True)
+
+    def _as_put(self, entry: Entry) -> Entry:
+        alarm = self._known[entry.alarm_id]
+        if entry.kind in _APPEARS and not alarm.is_presented:
+            entry.alarm.update({name: getattr(alarm, name) for name in _WHERE_PUT})
+        return entry
+
+    def _flood_state(self) -> tuple[Any, ...]:
+        return (tuple(self.presented), tuple(self.offered), self.calm_since, self.flood_id)
+
+
+_TAKE: Final = "SELECT seq, alarm_id, presented, offered, calm_since, flood_id FROM alerts.head FOR UPDATE"
+_ADVANCE: Final = "UPDATE alerts.head SET seq = %s, alarm_id = %s"
+_KEEP_FLOOD: Final = (
+    "UPDATE alerts.head SET presented = %s::timestamptz[], offered = %s::timestamptz[], calm_since = %s::timestamptz, flood_id = %s::bigint"
+)
+
+
+def _under(alarm: Alarm) -> _Under | None:
+    return _Under(alarm.parent_id, alarm.is_active) if alarm.parent_id is not None and alarm.closed_at is None else None
 
 
 @contextlib.contextmanager
-def taken(con: Connection, now: dt.datetime | None = None) -> Iterator[Turn]:
+def taken(con: Connection, now: Callable[[], dt.datetime] | None = None) -> Iterator[Turn]:
     """Take a turn: what is saved in it is committed at its end, or nothing is.
 
     Args:
         con: a connection with `dict_row`.
-        now: what time it is; the clock's time if absent.
+        now: the clock, read once the turn is taken: who waited does not write before those who went first.
 
     Raises:
         psycopg.Error: the database refuses, is gone, or another writer holds the turn for too long; nothing was changed.
     """
-    with con.transaction():
-        con.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
-        row = con.execute("SELECT seq, alarm_id FROM alerts.head FOR UPDATE").fetchone()
+    with con.pipeline(), con.transaction():
+        con.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'", prepare=False)
+        row = con.execute(_TAKE, prepare=True).fetchone()
         if row is None:
             raise AssertionError("alerts.head is empty: the schema makes its line")
-        turn = Turn(con, row["seq"], row["alarm_id"], now or dt.datetime.now(dt.UTC))
+        turn = Turn(con, row, now() if now else dt.datetime.now(dt.UTC))
         yield turn
         turn.write()
 
