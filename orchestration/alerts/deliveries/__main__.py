@@ -1,41 +1,33 @@
 """The process: `python -m orchestration.alerts.deliveries`.
 
-Here: starting and stopping. Not here: what it does.
+Here: starting and stopping. Not here: what it does (`process`).
 """
 
 from __future__ import annotations
 
-import datetime as dt
+import asyncio
+import logging
 import signal
 import sys
-import threading
-
-import psycopg
 
 from ingestion.errors import VigieError
-from orchestration.alerts.heartbeat import beat
-from orchestration.alerts.store.turn import connect
+from orchestration.alerts.deliveries.process import Deliveries
 from orchestration.settings import Settings
 
-_BEAT_S = 1.0
 
-
-def main() -> None:
+async def main() -> None:
     """Run until asked to stop."""
-    settings, stop = Settings.load(), threading.Event()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    while not stop.is_set():
-        try:
-            with connect(settings.app_url.get_secret_value(), name="vigie-deliveries") as con:
-                while not stop.wait(_BEAT_S):
-                    beat(con, [("deliveries", dt.datetime.now(dt.UTC), {})])
-        except psycopg.OperationalError:
-            stop.wait(_BEAT_S)
+        loop.add_signal_handler(number, stop.set)
+    await Deliveries(Settings.load()).run(stop)
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    # It would write each address with its query at every request.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        main()
+        asyncio.run(main())
     except VigieError as error:
         sys.exit(f"error: {error}")
