@@ -1,69 +1,83 @@
-"""Alarms for tests that need some in the store: a rule, a composer without equipment, the store of an instance.
+"""Alarms for tests: a town's worth, raised through the store as the engine does.
 
-Here: what more than one test of the alarms' way to the lake and of the sensor shares. Not here: tests.
+Here: equipment, changes, and raising them. Not here: what a test expects of them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-from collections.abc import Iterator
-from typing import Any, Final
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from orchestration.alerts.drafting import Composer
-from orchestration.alerts.model import AssetKey, Change, Equipment
+from orchestration.alerts.model import Alarm, AssetKey, Change, Equipment
 from orchestration.alerts.rulebook.model import Rule
-from orchestration.alerts.store import schema
+from orchestration.alerts.rulebook.registry import SHIPPED, rules_in_force
 from orchestration.alerts.store.store import Store
-from orchestration.alerts.store.turn import Connection, connect
-from orchestration.settings import Settings
 
-DARK: Final = Rule.model_validate({
-    "rule": "armoire", "title": "Armoire hors tension", "message": "{asset}", "consequence": "major", "respond_within": "PT15M",
-    "when": {"type": "fault", "fault_types": ["cabinet-dark"]}, "scope": {"domains": ["EP"]}, "fault_type": "cabinet-dark",
-})  # fmt: skip
-CABINET: Final = Equipment("gis", "C1", "gis:C1", "cabinet", "Armoire 1", "EP", "Châlons", owner_authority="Ville")
+CHALONS = (4.3634, 48.9566)
+COMMUNES = ("Châlons-en-Champagne", "Fagnières", "Saint-Memmie", "Compertrix", "Sarry")
+STREETS = ("rue de Marne", "avenue du Général de Gaulle", "place de la République", "rue Grande Étape", "quai Notre-Dame", "rue d'Orfeuil")
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+# What each domain's equipment is called on its plates.
+_NAMES = {
+    "EP": ("cabinet", "Armoire C{:03d}"), "VP": ("camera", "Caméra {:03d}"), "SLT": ("junction", "Carrefour {:02d}"),
+    "MOB": ("car_park", "Parking {:d}"), "RT": ("access_point", "Borne Wi-Fi {:02d}"), "PAT": ("building", "Bâtiment {:02d}"),
+    "CDV": ("bin", "Conteneur {:03d}"), "EAU": ("gauge", "Échelle {:d}"), "METEO": ("station", "Station {:d}"),
+}  # fmt: skip
 
 
-class OneCabinet:
-    """A referential of one cabinet."""
+@dataclass
+class Town:
+    """Equipment that answers to any code, as it was described, and the rules of the shipped set."""
+
+    rules: dict[str, Rule] = field(default_factory=lambda: rules_in_force(SHIPPED))
+    equipment: dict[AssetKey, Equipment] = field(default_factory=dict)
 
     def get(self, key: AssetKey) -> Equipment | None:
-        return CABINET if key == ("gis", "C1") else None
+        return self.equipment.get(key)
+
+    @property
+    def compose(self) -> Composer:
+        return Composer(self.rules, self)
+
+    def put(self, ref: str, **described: Any) -> AssetKey:
+        """Describe a piece of equipment; return its key."""
+        key = ("test", ref)
+        known = {"longitude": CHALONS[0], "latitude": CHALONS[1], "commune": COMMUNES[0], "domain": "EP", **described}
+        self.equipment[key] = Equipment("test", ref, f"asset-{ref}", **known)
+        return key
+
+    def change(self, rule: str, asset: AssetKey, at: dt.datetime, *, is_active: bool = True, **said: Any) -> Change:
+        """Return what the engine would say of one key at an instant."""
+        instant = (at - _EPOCH) // dt.timedelta(microseconds=1)
+        return Change(f"{rule}|{asset[0]}|{asset[1]}", rule, instant, is_active=is_active, since=instant, asset=asset, **said)
 
 
-class Clock:
-    """A clock that stands still until it is told: 2025-03-01, at a time of day in UTC."""
-
-    def __init__(self) -> None:
-        self.now = dt.datetime(2025, 3, 1, tzinfo=dt.UTC)
-
-    def __call__(self) -> dt.datetime:
-        return self.now
-
-    def at(self, time: str, day: int = 1) -> dt.datetime:
-        """Set it: `at("09:30")`."""
-        self.now = dt.datetime.fromisoformat(f"2025-03-{day:02}T{time}+00:00")
-        return self.now
-
-
-def compose() -> Composer:
-    """A composer of the one rule."""
-    return Composer({"armoire": DARK}, OneCabinet())
-
-
-@contextlib.contextmanager
-def opened(settings: Settings, clock: Clock) -> Iterator[tuple[Store, Connection]]:
-    """The store of an instance, whose tables are made."""
-    url = settings.app_url.get_secret_value()
-    schema.prepare(url)
-    with connect(url, name="test") as con:
-        yield Store(lambda: contextlib.nullcontext(con), now=clock), con
+def raise_many(store: Store, town: Town, count: int, now: dt.datetime, *, seed: int = 7) -> list[Alarm]:
+    """Raise so many alarms of every rule on equipment, at instants of the last hours; return those that live, the most urgent first."""
+    chance = random.Random(seed)
+    rules = [r for r in town.rules.values() if r.when.type not in {"platform", "indicator"} and r.when.type != "warning"]
+    rules.sort(key=lambda r: r.rule)
+    changes = []
+    for n in range(count):
+        rule = chance.choice(rules)
+        domain = rule.scope.domains[0] if rule.scope.domains else "EP"
+        asset_type, name = _NAMES.get(domain, ("equipment", "Équipement {:d}"))
+        place = (CHALONS[0] + chance.uniform(-0.05, 0.05), CHALONS[1] + chance.uniform(-0.04, 0.04))
+        asset = town.put(
+            f"e{n}", asset_type=asset_type, name=name.format(n + 1), domain=domain, commune=chance.choice(COMMUNES),
+            street=chance.choice(STREETS), longitude=place[0], latitude=place[1],
+        )  # fmt: skip
+        at = now - dt.timedelta(seconds=chance.choice((40, 300, 2000, 9000, 90_000)) * chance.uniform(0.3, 1.0))
+        changes.append(town.change(rule.rule, asset, at, property="state", value=chance.choice((None, 12.5, 231.0))))
+    store.apply(changes, town.compose)
+    return store.live()
 
 
-def change(
-    at: dt.datetime, *, active: bool = True, key: str = "armoire|gis|C1", asset: AssetKey | None = ("gis", "C1"), **more: Any
-) -> Change:
-    """What the rule says of the cabinet at an instant."""
-    micros = int(at.timestamp() * 1_000_000)
-    return Change(key, "armoire", micros, active, micros, asset, **{"details": {"feed": "iot"}, **more})
+def raised(store: Store, town: Town, changes: Sequence[Change]) -> Alarm:
+    """Apply changes and return the alarm of the first."""
+    store.apply(changes, town.compose)
+    return store.select("key = %s ORDER BY alarm_id DESC LIMIT 1", [changes[0].key])[0]

@@ -24,6 +24,7 @@ from ingestion.errors import VigieError
 from orchestration.alerts import accounts
 from orchestration.alerts.access import SHIFT, Access
 from orchestration.alerts.feeds import api, problems
+from orchestration.alerts.page import add as page
 from orchestration.alerts.store.store import Store, open_pool
 from orchestration.settings import Settings
 from orchestration.web import signin
@@ -99,6 +100,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.include_router(signin.router(access))
     app.include_router(api.router(settings, pool.connection, store, access, live))
+    # Last: it takes every path that is left.
+    page.add(app, store=store, connect=pool.connection, live=live, access=access, settings=settings)
     return app
 
 

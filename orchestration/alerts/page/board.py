@@ -1,0 +1,241 @@
+"""What all open pages show: the live alarms, and whether the platform sees anything at all.
+
+Here: one copy in memory for every page of the process, kept in step with the journal. Not here: which of it a page shows (`view`).
+
+The copy is read whole when the process starts, whenever the database comes back, and every half minute, so that no page goes on showing
+what is no longer so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psycopg
+from psycopg_pool import PoolTimeout
+from starlette.concurrency import run_in_threadpool
+
+from ingestion.feeds.model import Feed
+from ingestion.feeds.registry import list_feeds
+from orchestration.alerts.access import Access
+from orchestration.alerts.heartbeat import beats
+from orchestration.alerts.model import Alarm, Entry
+from orchestration.alerts.store.rows import from_snapshot
+from orchestration.alerts.store.store import Connect, Store
+from orchestration.settings import Settings
+from orchestration.web.live import Live
+
+_LOG: Final = logging.getLogger(__name__)
+
+# The engine says each second that it lives. Five missed: something is slow; fifteen: the sensor that watches it raises an alarm too.
+ENGINE_LATE: Final = dt.timedelta(seconds=5)
+ENGINE_SILENT: Final = dt.timedelta(seconds=15)
+# Signs of life are read so often: people see within two seconds that they see nothing.
+_LOOK_S: Final = 2.0
+# What the journal does not say (nothing today) shows after so long at the latest.
+_WHOLE_S: Final = 30.0
+# Contracts change when somebody edits a file.
+_FEEDS_S: Final = 60.0
+
+_AWAY: Final = (psycopg.Error, PoolTimeout)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedContact:
+    """When a feed was last heard. `freshness` is what its contract declares; None when it declares none. `at` None: never heard."""
+
+    name: str
+    title: str
+    at: dt.datetime | None
+    freshness: dt.timedelta | None
+
+    def level(self, now: dt.datetime) -> str:
+        """Return `good`, `late` (past its freshness), `silent` (past three times it, or never heard), or `unknown` without one."""
+        if self.at is None:
+            return "silent"
+        if self.freshness is None:
+            return "unknown"
+        age = now - self.at
+        if age <= self.freshness:
+            return "good"
+        return "late" if age <= 3 * self.freshness else "silent"
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether the platform sees anything.
+
+    Attributes:
+        store_error: why the alarms cannot be read; None when they can.
+        store_at: when they last could be.
+        engine_at: the last sign of life of the rules; None when they never gave one.
+        engine: what they said with it.
+        feeds: the last contact of each feed.
+        looked_at: when this was looked at.
+    """
+
+    store_error: str | None = "pas encore lu"
+    store_at: dt.datetime | None = None
+    engine_at: dt.datetime | None = None
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    feeds: tuple[FeedContact, ...] = ()
+    looked_at: dt.datetime | None = None
+
+    def blind(self, now: dt.datetime) -> str | None:
+        """Return why what the page shows must not be believed, in French; None when it may."""
+        if self.store_error is not None:
+            return "Les alarmes ne peuvent plus être lues : la base ne répond pas."
+        if self.engine_at is None:
+            return "Les règles n'ont jamais donné signe de vie : rien n'est surveillé."
+        if now - self.engine_at > ENGINE_SILENT:
+            return "Les règles ne donnent plus signe de vie : aucune nouvelle alarme ne peut apparaître."
+        return None
+
+
+Listener = Callable[[list[Entry]], None]
+
+
+class Board:
+    """The live alarms and the platform's health, shared by all pages of the process. `run` keeps it in step until cancelled.
+
+    Args of the class: the `store`; `connect` lends a connection for signs of life; `live` is the journal as it grows; `access` says
+    who people are; the instance's `settings` name its feeds.
+
+    Attributes:
+        alarms: those that are not closed, by number.
+        names: what people are called, by login.
+        health: whether the platform sees anything.
+        seq: number of the last line of the journal that they reflect.
+    """
+
+    def __init__(self, store: Store, connect: Connect, live: Live, access: Access, settings: Settings) -> None:
+        self.access = access
+        self.store, self._connect, self._live, self._settings = store, connect, live, settings
+        self.names: Mapping[str, str] = {}
+        self.alarms: dict[int, Alarm] = {}
+        self.health = Health()
+        self.seq = 0
+        self._directory: Mapping[str, str] = {}
+        self._listeners: set[Listener] = set()
+        self._feeds: dict[str, tuple[str, dt.timedelta | None]] = {}
+        self._feeds_stamp: list[tuple[str, int]] | None = None
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call a page with the lines of the journal that changed the board; an empty list says: look again. Returns what ends it."""
+        self._listeners.add(listener)
+        return lambda: self._listeners.discard(listener)
+
+    async def run(self) -> None:
+        """Follow the journal and the signs of life until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._watch())
+
+    def contacts(self, name: str) -> str | None:
+        """Return how to reach somebody a procedure says to call; None when the directory does not say."""
+        return self._directory.get(name)
+
+    # --- the journal
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        whole_at = 0.0
+        while True:
+            try:
+                if loop.time() >= whole_at:
+                    await self._read_whole()
+                    whole_at = loop.time() + _WHOLE_S
+                lines = await self._live.after(self.seq)
+            except _AWAY as error:
+                self._lost(error)
+                whole_at = 0.0
+                await asyncio.sleep(1.0)  # the pool itself waits up to 5 s; this only keeps a refusal at once from spinning
+                continue
+            if lines:
+                self._take([line.entry for line in lines])
+            else:
+                await self._live.wait(self.seq, whole_at - loop.time())
+
+    async def _read_whole(self) -> None:
+        # The number first: what is written in between is read again as lines, which hold the whole alarm.
+        seq = await run_in_threadpool(self.store.last_seq)
+        live = await run_in_threadpool(self.store.live)
+        self.alarms, self.seq = {a.alarm_id: a for a in live}, seq
+        self._tell([])
+
+    def _take(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            alarm = from_snapshot(entry.alarm)
+            if alarm.closed_at is None:
+                self.alarms[alarm.alarm_id] = alarm
+            else:
+                self.alarms.pop(alarm.alarm_id, None)
+        self.seq = entries[-1].seq
+        self._tell(entries)
+
+    def _tell(self, entries: list[Entry]) -> None:
+        for listener in tuple(self._listeners):
+            listener(entries)
+
+    # --- signs of life
+
+    async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        feeds_at = 0.0
+        while True:
+            if loop.time() >= feeds_at:
+                self._feeds = await run_in_threadpool(self._declared)
+                feeds_at = loop.time() + _FEEDS_S
+            try:
+                found, self.names = await run_in_threadpool(self._look)
+            except _AWAY as error:
+                self._lost(error)
+            else:
+                now = dt.datetime.now(dt.UTC)
+                engine_at, engine = found.get("engine", (None, {}))
+                self.health = Health(None, now, engine_at, engine, self._contacts(found), now)
+            self._tell([])
+            await asyncio.sleep(_LOOK_S)
+
+    def _lost(self, error: Exception) -> None:
+        said = str(error).strip().splitlines()
+        _LOG.warning("the alarms cannot be read: %s", said[0] if said else type(error).__name__)
+        old = self.health
+        self.health = Health(said[0] if said else type(error).__name__, old.store_at, old.engine_at, old.engine, old.feeds, old.looked_at)
+        self._tell([])
+
+    def _look(self) -> tuple[dict[str, tuple[dt.datetime, dict[str, Any]]], dict[str, str]]:
+        with self._connect() as con:
+            people = con.execute("SELECT login, name FROM alerts.person").fetchall()
+            return beats(con), {row["login"]: row["name"] for row in people}
+
+    def _declared(self) -> dict[str, tuple[str, dt.timedelta | None]]:
+        folder = self._settings.feeds_path
+        stamp = sorted((p.name, p.stat().st_mtime_ns) for p in folder.glob("*.yaml"))
+        if stamp == self._feeds_stamp:
+            return self._feeds
+        self._feeds_stamp = stamp
+        # The instance's own only: an example that is not used is not silent.
+        entries = list_feeds(folder, examples=folder)
+        return {e.name: (e.feed.title, e.feed.freshness) for e in entries if e.feed is not None and speaks_to_rules(e.feed)}
+
+    def _contacts(self, found: Mapping[str, tuple[dt.datetime, dict[str, Any]]]) -> tuple[FeedContact, ...]:
+        heard = {name.removeprefix("feed:"): at for name, (at, _) in found.items() if name.startswith("feed:")}
+        names = sorted(heard.keys() | self._feeds.keys())
+        return tuple(FeedContact(n, *_of(self._feeds.get(n), n, heard.get(n))) for n in names)
+
+
+def speaks_to_rules(feed: Feed) -> bool:
+    """Return whether a feed reaches the rules: a stream does, and batches whose contract says `alerts: true`."""
+    return feed.alerts or feed.connector.type == "stream"
+
+
+def _of(
+    declared: tuple[str, dt.timedelta | None] | None, name: str, at: dt.datetime | None
+) -> tuple[str, dt.datetime | None, dt.timedelta | None]:
+    title, freshness = declared or (name, None)
+    return title, at, freshness

@@ -1,0 +1,234 @@
+"""One open page: what it shows, and what its operator does.
+
+Here: keeping rows, counts and signs of life in step with the board; what each key and button does. Not here: the board (`board`), the
+words and the HTML (`rows`, `words`), one alarm (`detail`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from fastapi import Request
+from nicegui import background_tasks, ui
+from nicegui.events import GenericEventArguments
+
+from orchestration.alerts.access import Who
+from orchestration.alerts.model import Alarm, Entry, Kind, Role, State
+from orchestration.alerts.page import frame, places, rows
+from orchestration.alerts.page.actions import Actions
+from orchestration.alerts.page.board import Board
+from orchestration.alerts.page.detail import Detail
+from orchestration.alerts.page.view import Chosen, Tab, shown
+
+# The territory's zone: deadlines and the journal are read by the clock on the wall.
+ZONE: Final = ZoneInfo("Europe/Paris")
+# People see a change at once below a tenth of a second; a storm of changes becomes ten repaints a second, not hundreds.
+_REPAINT_S: Final = 0.1
+_RINGS: Final = frozenset({Kind.RAISED, Kind.REACTIVATED, Kind.UNSUPPRESSED, Kind.UNSHELVED})
+
+
+class Wall:
+    """One open page.
+
+    Attributes:
+        board: what all pages show.
+        who: who looks at it.
+        client: the browser's page.
+        chosen: the tab and filters.
+        zone: the time zone of who reads.
+        contacts: how to reach whom a procedure says to call.
+    """
+
+    def __init__(self, board: Board, session: Mapping[str, Any], who: Who) -> None:
+        self.board, self.who, self.client = board, who, ui.context.client
+        self.zone, self.contacts = ZONE, board.contacts
+        self._session = dict(session)
+        self.chosen = Chosen()
+        self.actions = Actions(self)
+        self._rows: dict[int, ui.html] = {}
+        self._new: list[Entry] = []
+        self._rung = self._cleared = 0
+        self._bell = asyncio.Event()
+
+    @property
+    def can_act(self) -> bool:
+        """Whether who looks may do more than look."""
+        return self.who.role.may(Role.OPERATOR)
+
+    def known_as(self) -> Who | None:
+        """Return who the page's session stands for now; None when it is over. May wait for the database: in a thread."""
+        return self.board.access.of_session(self._session)
+
+    @classmethod
+    async def open(cls, board: Board, request: Request) -> Wall:
+        """Build the page for who asks for it, and keep it in step until it is closed."""
+        wall = cls(board, request.session, request.state.who)
+        wall._build()
+        wall.repaint()
+        wall.client.on_delete(board.listen(wall._changed))
+        task = background_tasks.create(wall._follow(), name=f"wall {wall.client.id}", context=wall.client)
+        wall.client.on_delete(task.cancel)
+        return wall
+
+    # --- what is there
+
+    def _build(self) -> None:
+        ui.on("vigie", self._pressed)
+        with ui.element("div").classes("wall").props(f'data-role="{self.who.role}"'):
+            with ui.element("header").classes("head"):
+                ui.html(frame.head(self.who), sanitize=False).classes("head-in")
+                with ui.element("nav").classes("links"):
+                    places.links(self)
+            self._banners = ui.html("", sanitize=False).classes("banners").props('role="alert"')
+            with ui.element("main").classes("main"):
+                with ui.element("section").classes("list").props('aria-label="Alarmes"'):
+                    self._tabs = ui.html("", sanitize=False).classes("tabs").props('role="tablist"')
+                    with ui.element("div").classes("filters"):
+                        ui.html(frame.search(), sanitize=False).classes("search")
+                        self._domains = ui.html("", sanitize=False).classes("domains")
+                    self._list = ui.element("ol").classes("rows").props('aria-label="Alarmes, par priorité puis ancienneté"')
+                    self._more = ui.html("", sanitize=False).classes("more")
+                    self._empty = ui.html("", sanitize=False).classes("empty")
+                    if self.can_act:
+                        ui.html(frame.picked(), sanitize=False).classes("picked").props("id=picked")
+                with ui.element("aside").classes("pane").props('aria-label="Détail"'):
+                    self._overview = ui.element("div").classes("overview")
+                    with self._overview:
+                        places.overview(self)
+                    self.detail = Detail(self)
+            with ui.element("footer").classes("foot"):
+                self._engine = ui.html("", sanitize=False).classes("engine")
+                self._feeds = ui.html("", sanitize=False, tag="ul").classes("feeds")
+            self._pulse = ui.element("div").props("hidden").classes("pulse")
+            ui.html(frame.cut(), sanitize=False).classes("cut").props('role="alert" hidden')
+
+    # --- keeping in step
+
+    def _changed(self, entries: list[Entry]) -> None:
+        self._new += entries
+        self._bell.set()
+
+    async def _follow(self) -> None:
+        while True:
+            await self._bell.wait()
+            self._bell.clear()
+            entries, self._new = self._new, []
+            self._ring(entries)
+            self.repaint()
+            if self.detail.is_about(entries):
+                await self.detail.reload()
+            await asyncio.sleep(_REPAINT_S)
+
+    def repaint(self) -> None:
+        """Bring the page in step with the board: only what differs is sent."""
+        now = dt.datetime.now(dt.UTC)
+        found = shown(self.board.alarms.values(), self.chosen)
+        self._put(self._tabs, rows.tabs(found, self.chosen.tab))
+        self._put(self._domains, rows.domains(found, self.chosen.domain))
+        self._put_rows(found.rows)
+        self._put(self._more, rows.more(found))
+        blind = self.board.health.blind(now)
+        self._put(self._banners, frame.banners(self.board, now, blind))
+        self._put(self._empty, frame.empty(self.board, now, self.chosen, blind) if not found.rows else "")
+        self._put(self._engine, frame.engine(self.board.health, now))
+        self._put(self._feeds, rows.contacts(self.board.health.feeds, now))
+        self._beat(now, blind)
+
+    @staticmethod
+    def _put(element: ui.html, content: str) -> None:
+        if element.content != content:
+            element.set_content(content)
+
+    def _put_rows(self, alarms: list[Alarm]) -> None:
+        wanted = {a.alarm_id for a in alarms}
+        for gone in self._rows.keys() - wanted:
+            self._list.remove(self._rows.pop(gone))
+        for alarm in alarms:
+            content, looks = rows.row(alarm, self.board.names, can_act=self.can_act), rows.row_class(alarm)
+            element = self._rows.get(alarm.alarm_id)
+            if element is None:
+                with self._list:
+                    element = ui.html(content, sanitize=False, tag="li")
+                element.props(f'data-row="{alarm.alarm_id}" data-do="open" data-id="{alarm.alarm_id}"').classes(looks)
+                self._rows[alarm.alarm_id] = element
+                continue
+            self._put(element, content)
+            if set(element.classes) != set(looks.split()):
+                element.classes(replace=looks)
+        order = [self._rows[a.alarm_id] for a in alarms]
+        if self._list.default_slot.children != order:
+            self._list.default_slot.children[:] = order
+            self._list.update()
+
+    def _beat(self, now: dt.datetime, blind: str | None) -> None:
+        critical = sum(a.priority == 1 and a.is_presented and a.state is State.UNACKNOWLEDGED for a in self.board.alarms.values())
+        self._pulse.props["data-now"] = f"{now.timestamp():.3f}"
+        self._pulse.props["data-critical"] = str(critical)
+        self._pulse.props["data-blind"] = "1" if blind else ""
+        self._pulse.update()
+
+    def _ring(self, entries: list[Entry]) -> None:
+        """Ring once for what is newly presented: the most urgent of it; what chatters has rung already."""
+        urgent = [int(e.alarm["priority"]) for e in entries if rings(e)]
+        if urgent:
+            self._rung += 1
+            self._pulse.props["data-ring"] = f"{self._rung}:{min(urgent)}"
+
+    # --- what is pressed
+
+    async def _pressed(self, event: GenericEventArguments) -> None:
+        said: Mapping[str, Any] = event.args if isinstance(event.args, dict) else {}
+        match said.get("do"):
+            case "open":
+                await self.detail.open(_number(said.get("id")))
+            case "shut":
+                self.detail.shut()
+            case "tab":
+                self.choose(tab=Tab(said["tab"]) if said.get("tab") in set(Tab) else Tab.STANDING)
+            case "domain":
+                self.choose(domain=None if said.get("domain") == "*" else str(said.get("domain")))
+            case "search":
+                # As much as anyone types; what is longer is no search.
+                self.choose(text=str(said.get("text", ""))[:100])
+            case str(do):
+                await self.actions.do(do, said)
+
+    def choose(self, **changes: Any) -> None:
+        """Look at something else."""
+        self.chosen = replace(self.chosen, **changes)
+        self.repaint()
+
+    def say_open(self, alarm_id: int) -> None:
+        """Tell the browser which alarm is open (0: none): its row is marked, keys are about it."""
+        self._pulse.props["data-open"] = str(alarm_id)
+        self._pulse.update()
+
+    def clear_search(self) -> None:
+        """Empty the search field."""
+        self._cleared += 1
+        self._pulse.props["data-cleared"] = str(self._cleared)
+        self._pulse.update()
+
+    def show_overview(self, *, is_shown: bool) -> None:
+        """Show the right side's own content, or hide it while an alarm is open."""
+        self._overview.set_visibility(is_shown)
+
+
+def rings(entry: Entry) -> bool:
+    """Return whether a line of the journal is worth a tone."""
+    alarm = entry.alarm
+    if entry.kind not in _RINGS or not alarm.get("is_presented") or not alarm.get("is_active"):
+        return False
+    return not (alarm.get("is_chattering") and entry.kind is Kind.REACTIVATED)
+
+
+def _number(said: Any) -> int:
+    try:
+        return int(said)
+    except (TypeError, ValueError):
+        return 0
