@@ -18,7 +18,7 @@ def main() -> None:
     """Serve until asked to stop."""
     settings = Settings.load()
     uvicorn.run(
-        create_app(settings),
+        create_app(settings, with_page=True),
         host=settings.web_host,
         port=settings.web_port,
         access_log=False,

@@ -24,7 +24,6 @@ from ingestion.errors import VigieError
 from orchestration.alerts import accounts
 from orchestration.alerts.access import SHIFT, Access
 from orchestration.alerts.feeds import api, problems
-from orchestration.alerts.page import add as page
 from orchestration.alerts.store.store import Store, open_pool
 from orchestration.settings import Settings
 from orchestration.web import signin
@@ -38,8 +37,10 @@ _CONNECTIONS: Final = 8
 _RETRY_S: Final = 1.0
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, *, with_page: bool = False) -> FastAPI:
     """Return the application of an instance; it connects when it is started.
+
+    `with_page` adds the operators' page: of applications in one process, one can have it (NiceGUI is one per process).
 
     Its parts find each other in `app.state`: `settings`, `store`, `access`, `live`.
     """
@@ -100,8 +101,10 @@ def create_app(settings: Settings) -> FastAPI:
 
     app.include_router(signin.router(access))
     app.include_router(api.router(settings, pool.connection, store, access, live))
-    # Last: it takes every path that is left.
-    page.add(app, store=store, connect=pool.connection, live=live, access=access, settings=settings)
+    if with_page:  # last: it takes every path that is left
+        from orchestration.alerts.page import add as page  # noqa: PLC0415 - NiceGUI takes a second to load
+
+        page.add(app, store=store, connect=pool.connection, live=live, access=access, settings=settings)
     return app
 
 
