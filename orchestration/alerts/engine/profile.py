@@ -5,12 +5,11 @@ territory (`hours.bucket_of`).
 
     expected = level of the bucket + shift          (bucket: hour of day and kind of day)
     spread   = the bucket's usual error, held near the series' own, never below a floor
-    score    = (value - expected) / (spread * unrest)
+    score    = (value - expected) / spread
 
 Every error is cut at a few spreads before it is learned (winsorised), so an anomaly of hours hardly moves what is usual, and one of days
 does: the level follows, and the spread widens until it has. `shift` is common to all buckets, so a new regime that began on a Monday is
-usual on Saturday too. `unrest` is the worst score of a usual day, where that is much: a series that has bursts each day is not one that
-deviates each day.
+usual on Saturday too.
 
 An hour counts alike however many values it holds: series of five minutes and of an hour learn at one pace.
 """
@@ -29,12 +28,12 @@ from orchestration.alerts.engine.hours import BUCKETS
 
 _HOUR: Final = 3_600_000_000
 _QUARTER: Final = _HOUR // 4
-_DAY: Final = 24 * _HOUR
 # The standard deviation of normal errors, in their mean size.
 _SIGMA: Final = math.sqrt(math.pi / 2)
 _AGAIN: Final = 0.95  # hours of a bucket after which a value is of another day: values do not come at even pace
 _KNOWN: Final = 3.0  # hours of a bucket from which on its own spread tells what is an outlier
 _SCALED: Final = 12  # errors that make a scale
+_CHANGES: Final = 5  # changes of value of which the smallest is the series' quantisation: one jump is not
 _MOST: Final = 65_535  # what a counter of two bytes holds
 
 
@@ -43,7 +42,7 @@ class Judgement(NamedTuple):
 
     Attributes:
         expected: what is usual, in the series' unit.
-        spread: the usual distance from it (about one standard deviation; more where days are unquiet), in the series' unit; above 0.
+        spread: the usual distance from it (about one standard deviation), in the series' unit; above 0.
         score: signed distance in spreads: compare with a rule's `sensitivity`.
     """
 
@@ -62,16 +61,14 @@ class Settings:
         cut: errors are learned up to so many spreads.
         pool: how many hours in a bucket make its own spread count as much as the series'.
         floor: no spread is below this share of the usual magnitude: sensors' accuracy.
-        rest: the worst score of a day that is nothing special; a usual day's worst is measured in it.
         least: values it must have seen before it judges: less is no habit, whatever the span.
     """
 
     memory: float = 0.15
     drift: float = 0.3
     cut: float = 3.0
-    pool: float = 3.0
-    floor: float = 0.005
-    rest: float = 4.0
+    pool: float = 6.0
+    floor: float = 0.01
     least: int = 48
 
 
@@ -95,10 +92,7 @@ class _Saved(msgspec.Struct, array_like=True):
     scale: float
     scaled: int
     shift: float
-    day: int
-    worst: float
-    unrest: float
-    days: int
+    changes: int
 
 
 class Profile:
@@ -112,8 +106,7 @@ class Profile:
         "_settings",
         "_spreads",
         "before",  # the last value
-        "day",  # the day (UTC) that `worst` is of
-        "days",  # full days that `unrest` is of
+        "changes",  # values unlike the one before
         "first",
         "last",
         "middle",  # the level of the whole series, whatever the hour
@@ -123,18 +116,16 @@ class Profile:
         "shift",
         "size",  # usual magnitude of values
         "step",  # smallest step between two values: quantisation
-        "unrest",  # worst score of a usual day
         "wide",  # usual distance from `middle`
-        "worst",  # the worst score of this day
     )
 
     def __init__(self, bucket: Callable[[int], int], learn_us: int, settings: Settings = SETTINGS) -> None:
         self._bucket, self._learn_us, self._settings = bucket, learn_us, settings
         self._levels, self._spreads = array("d", bytes(8 * BUCKETS)), array("f", bytes(4 * BUCKETS))
         self._counts = array("H", bytes(2 * BUCKETS))
-        self.first = self.last = self.seen = self.scaled = self.days = self.day = 0
-        self.before = self.middle = self.wide = self.size = self.scale = self.shift = self.worst = 0.0
-        self.step, self.unrest = math.inf, settings.rest
+        self.first = self.last = self.seen = self.scaled = self.changes = 0
+        self.before = self.middle = self.wide = self.size = self.scale = self.shift = 0.0
+        self.step = math.inf
 
     @property
     def is_ready(self) -> bool:
@@ -145,10 +136,8 @@ class Profile:
         """Return how a value stands to what is usual then; None while it has not learned long enough, or for no finite number."""
         if not self.is_ready or not math.isfinite(value):
             return None
-        number = self._bucket(at_us)
-        expected, spread = self._usual(number, value)
-        expected = self._towards(at_us, number, expected, value)
-        spread *= max(1.0, self.unrest / self._settings.rest)
+        expected, spread = self._usual(self._bucket(at_us), value)
+        expected = self._towards(at_us, expected, value)
         return Judgement(expected, spread, (value - expected) / spread)
 
     def learn(self, at_us: int, value: float) -> None:
@@ -159,14 +148,12 @@ class Profile:
         if not math.isfinite(value) or (self.seen and at_us <= self.last):
             return
         if not self.seen:
-            self.first, self.before, self.middle, self.size, self.day = at_us, value, value, abs(value), at_us // _DAY
+            self.first, self.before, self.middle, self.size = at_us, value, value, abs(value)
         # A gap counts as an hour: that is all that was seen of it.
         hours = min(1.0, (at_us - self.last) / _HOUR) if self.seen else 1.0
         number, settings = self._bucket(at_us), self._settings
         expected, spread = self._usual(number, value)
         error = value - expected
-        if self.is_ready:
-            self._rest(at_us, abs(value - self._towards(at_us, number, expected, value)) / spread)
         if self.seen >= settings.least:  # until then there is no spread to cut at; of a young bucket, the whole series'
             limit = settings.cut * (spread if self._visits(number) >= _KNOWN else max(spread, self.wide))
             error = max(-limit, min(limit, error))
@@ -205,26 +192,15 @@ class Profile:
         self.wide += rate * (abs(error) * _SIGMA - self.wide)
         self.size += rate * (abs(self.middle + error) - self.size)
         if value != self.before:
+            self.changes += 1
             self.step = min(self.step, abs(value - self.before))
         self.before = value
-
-    def _rest(self, at_us: int, score: float) -> None:
-        """Keep the worst score of the day; at its end, what that of a usual day is."""
-        settings = self._settings
-        if (day := at_us // _DAY) != self.day:
-            self.days += 1
-            rate = max(1 / (self.days + 1), settings.memory)  # one quiet day is supposed before the first
-            self.unrest += rate * (self.worst - self.unrest)
-            self.day, self.worst = day, 0.0
-        # One day may say twice what was usual, no more: an anomaly is not a habit.
-        self.worst = max(self.worst, min(score, 2 * max(self.unrest, settings.rest)))
 
     def _usual(self, number: int, value: float) -> tuple[float, float]:
         """Return the level and the spread of a bucket; those of its like, with the spread of the whole series, while it has none."""
         settings, count = self._settings, self._counts[number]
-        # The value at hand tells the least step too: what never varied has no other scale.
-        step = min(self.step, abs(value - self.before)) if value != self.before else self.step
-        floor = max(settings.floor * self.size, step if math.isfinite(step) else 0.0) or 1.0
+        # What has always been 0 has no scale but the value at hand: its first other value is one spread off, and is not judged by that.
+        floor = max(settings.floor * self.size, self.step if self.changes >= _CHANGES else 0.0) or abs(value - self.before) or 1.0
         if not count:
             return self._borrowed(number) + self.shift, max(floor, self.wide, self.scale)
         visits, scale = self._visits(number), self.scale if self.scaled >= _SCALED else max(self.scale, self.wide)
@@ -233,7 +209,7 @@ class Profile:
         # The level is itself a mean of few hours.
         return self._levels[number] + self.shift, max(floor, spread * math.sqrt(1 + 1 / max(1.0, visits)))
 
-    def _towards(self, at_us: int, number: int, expected: float, value: float) -> float:
+    def _towards(self, at_us: int, expected: float, value: float) -> float:
         """Return what of the way to the nearer hour beside is nearest to the value.
 
         Lights go on and offices open within an hour, and not at one minute: near its edge, what lies between two hours is usual.
