@@ -2,7 +2,7 @@
 
 Here: the route, static files, headers, and the task that keeps the board in step. Not here: the page (`wall`).
 
-NiceGUI is one per process: the last application that is given the page has it.
+NiceGUI is one per process: of several applications, one can have the page.
 """
 
 from __future__ import annotations

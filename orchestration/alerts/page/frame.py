@@ -92,8 +92,8 @@ def _flooded(board: Board) -> str | None:
         return None
     count = words.plural(len(hidden), "alarme regroupée", "alarmes regroupées")
     return (
-        f'<div class="banner flood"><strong>Afflux d\'alarmes.</strong> {count} ({escape(_kinds(hidden))}) : '
-        "elles reviendront d'elles-mêmes, les plus urgentes d'abord. Les alarmes critiques restent toutes présentées. "
+        f'<div class="banner flood" title="{escape(_kinds(hidden))}"><strong>Afflux d\'alarmes.</strong> {count} : '
+        "elles reviendront, les plus urgentes d'abord. Les critiques restent toutes présentées. "
         f'<button type="button" class="act" data-do="tab" data-tab="{Tab.SUPPRESSED}">Les voir</button></div>'
     )
 
@@ -131,25 +131,31 @@ def empty(board: Board, now: dt.datetime, chosen: Chosen, blind: str | None) -> 
 
 def _proof(board: Board, now: dt.datetime) -> str:
     health = board.health
-    levels = Counter(f.level(now) for f in health.feeds)
-    parts = [f"<li>{engine(health, now)}</li>"]
-    heard, known = levels["good"], len(health.feeds)
-    if known == 0:
-        parts.append('<li><span class="sign late"><b>Aucune source</b> ne parle aux règles : rien ne peut être signalé</span></li>')
-    else:
-        level = "silent" if levels["silent"] else "late" if heard < known else "good"
-        said = f"{heard} source{'s' if heard > 1 else ''} sur {known}"
-        parts.append(f'<li><span class="sign {level}"><b>{said}</b> entendue{"s" if heard > 1 else ""} dans le délai déclaré</span></li>')
-        parts += [f'<li class="detail">{_last(f)}</li>' for f in health.feeds if f.level(now) in {"late", "silent"}]
-        if levels["unknown"]:
-            undeclared = words.plural(levels["unknown"], "source ne déclare", "sources ne déclarent")
-            parts.append(f'<li class="detail">{undeclared} pas de délai</li>')
+    parts = [f"<li>{engine(health, now)}</li>", *_heard(health, now)]
     aside = sum(not a.is_presented for a in board.alarms.values())
     if aside:
         parts.append(
             f'<li class="detail">{words.plural(aside, "alarme")} de côté ou supprimée{"s" if aside > 1 else ""} par conception</li>'
         )
     return f"<ul>{''.join(parts)}</ul>"
+
+
+def _heard(health: Health, now: dt.datetime) -> list[str]:
+    """Return how many sources are heard in time, and each that is not."""
+    levels = Counter(f.level(now) for f in health.feeds)
+    if not health.feeds:
+        return ['<li><span class="sign late"><b>Aucune source</b> ne parle aux règles : rien ne peut être signalé</span></li>']
+    parts = []
+    declared = len(health.feeds) - levels["unknown"]
+    if declared:
+        level = "silent" if levels["silent"] else "late" if levels["late"] else "good"
+        many = "s" if levels["good"] > 1 else ""
+        said = f"{levels['good']} source{many} sur {declared}"
+        parts.append(f'<li><span class="sign {level}"><b>{said}</b> entendue{many} dans le délai déclaré</span></li>')
+    if levels["unknown"]:
+        undeclared = words.plural(levels["unknown"], "source entendue", "sources entendues")
+        parts.append(f'<li><span class="sign unknown"><b>{undeclared}</b> sans délai déclaré</span></li>')
+    return parts + [f'<li class="detail">{_last(f)}</li>' for f in health.feeds if f.level(now) != "good"]
 
 
 def _last(feed: FeedContact) -> str:

@@ -191,7 +191,7 @@ def near(found: Sequence[tuple[Alarm, float | None]]) -> str:
     lines = "".join(_line(a, metres) for a, metres in found[:_MOST_NEAR])
     more = len(found) - _MOST_NEAR
     rest = f"<li class='rest'>… et {words.plural(more, 'autre')} dans la commune</li>" if more > 0 else ""
-    return f"<h3>À côté <b>{len(found)}</b></h3><ul class='beside'>{lines}{rest}</ul>"
+    return f"<h3>À proximité et dans la commune <b>{len(found)}</b></h3><ul class='beside'>{lines}{rest}</ul>"
 
 
 def _line(alarm: Alarm, metres: float | None = None) -> str:

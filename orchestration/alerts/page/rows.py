@@ -73,7 +73,8 @@ def chip(text: str, kind: str = "", title: str = "") -> str:
 
 def chips(alarm: Alarm, names: Mapping[str, str] | None = None) -> str:
     """Return what else there is to know of an alarm at a glance."""
-    found = [chip(words.STATES[alarm.state], _STATE_CLASS[alarm.state])]
+    # What is not presented asks nothing of anybody: its state is told, not shouted.
+    found = [chip(words.STATES[alarm.state], _STATE_CLASS[alarm.state] if alarm.is_presented else "")]
     if alarm.hidden:
         kind = alarm.details.get("hidden_type") or ("streetlight" if alarm.asset_type in {"cabinet", "feeder"} else None)
         found.append(chip(f"+ {words.things(alarm.hidden, kind)}", "under", "Rangées sous cette alarme"))
@@ -112,7 +113,7 @@ def row(alarm: Alarm, names: Mapping[str, str] | None = None, *, can_act: bool =
 
 def row_class(alarm: Alarm) -> str:
     """Return what the style of a row hangs on."""
-    return f"row p{alarm.priority} {_STATE_CLASS[alarm.state]}"
+    return f"row p{alarm.priority} {_STATE_CLASS[alarm.state] if alarm.is_presented else 'aside'}"
 
 
 def tabs(shown: Shown, chosen: Tab) -> str:

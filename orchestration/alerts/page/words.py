@@ -20,8 +20,8 @@ _MONTHS: Final = (
 _DAYS: Final = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
 
 DOMAINS: Final = {
-    "EP": "Éclairage public", "VP": "Vidéoprotection", "SLT": "Feux tricolores", "MOB": "Mobilité", "RT": "Télécoms",
-    "PAT": "Bâtiments", "CDV": "Cadre de vie", "EAU": "Eau et crues", "GRC": "Signalements", "METEO": "Météo",
+    "EP": "Éclairage", "VP": "Vidéo", "SLT": "Feux", "MOB": "Mobilité", "RT": "Télécoms",
+    "PAT": "Bâtiments", "CDV": "Cadre de vie", "EAU": "Eau", "GRC": "Signalements", "METEO": "Météo",
 }  # fmt: skip
 PRIORITIES: Final = {1: "Critique", 2: "Haute", 3: "Moyenne", 4: "Basse"}
 STATES: Final = {

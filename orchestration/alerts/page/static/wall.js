@@ -194,7 +194,8 @@
     const rows = rowsNow();
     if (!rows.length) return;
     const at = rows.findIndex((r) => Number(r.dataset.row) === cursor);
-    const next = rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + step))];
+    const to = at >= 0 ? at + step : step > 1 ? rows.length - 1 : 0;
+    const next = rows[Math.max(0, Math.min(rows.length - 1, to))];
     cursor = Number(next.dataset.row);
     paint();
     next.scrollIntoView({ block: "nearest" });
