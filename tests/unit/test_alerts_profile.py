@@ -112,10 +112,10 @@ def test_a_new_regime_is_usual_within_days(every: int) -> None:
     chance = random.Random(2)
     first = score(profile, monday + 12 * HOUR, 70)
     assert first > 10
-    for at in range(monday, monday + 12 * DAY, every):
+    for at in range(monday, monday + 5 * DAY, every):
         profile.learn(at, office(at) + 20 + chance.gauss(0, 1))
-    assert abs(score(profile, monday + 11 * DAY + 12 * HOUR, 70)) < 4  # Friday noon
-    assert abs(score(profile, monday + 12 * DAY + 12 * HOUR, 30)) < 4  # Saturday noon: seen once since
+    assert abs(score(profile, monday + 4 * DAY + 12 * HOUR, 70)) < 3.5  # Friday noon
+    assert abs(score(profile, monday + 5 * DAY + 12 * HOUR, 30)) < 3.5  # Saturday noon, which the new regime has not had yet
 
 
 def test_the_edge_of_an_hour_may_be_either() -> None:
@@ -137,6 +137,17 @@ def test_a_constant_series_has_a_floor() -> None:
     assert (usual.expected, usual.spread, usual.score) == (200.0, 2.0, 0.0)
     assert score(profile, noon, 207.0) == pytest.approx(3.5)
     assert score(profile, noon, 1000.0) == pytest.approx(400)
+
+
+def test_a_jump_is_no_quantisation() -> None:
+    profile = Profile(bucket, DAY)
+    for at in range(MONDAY, MONDAY + 7 * DAY, HOUR):
+        profile.learn(at, 10.0)
+    for at in (MONDAY + 7 * DAY, MONDAY + 7 * DAY + HOUR):
+        assert score(profile, at, 1000.0) > 100
+        profile.learn(at, 1000.0)
+    profile.learn(MONDAY + 7 * DAY + 2 * HOUR, 10.0)
+    assert score(profile, MONDAY + 8 * DAY, 1000.0) > 20
 
 
 def test_what_was_always_zero_is_not_judged_by_its_first_value() -> None:
