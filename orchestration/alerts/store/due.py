@@ -119,7 +119,7 @@ def _flood(turn: Turn) -> None:
     for alarm in held:
         if is_calm and not alarm.is_active and not alarm.closes_by_hand:
             turn.save(lifecycle.closed(alarm, PLATFORM, turn.now, "Revenue à la normale pendant l'afflux."))
-        elif flood.room(turn) > 0 and (is_calm or (alarm.priority == Priority.HIGH and alarm.is_active)):
+        elif flood.room(turn, alarm) > 0 and (is_calm or (alarm.priority == Priority.HIGH and alarm.is_active)):
             flood.count(turn, alarm)
             turn.save(lifecycle.unsuppressed(alarm, turn.now))
     if is_calm and len(held) < _AT_ONCE and all(a.suppressed_by is None or a.closed_at is not None for a in held):

@@ -24,7 +24,7 @@ RULE: Final = "afflux"
 KEY: Final = f"vigie|{RULE}"
 SPAN: Final = dt.timedelta(minutes=10)
 MOST: Final = 10
-# The alarm of the flood is the ninth, and the tenth is kept for a critical one.
+# The alarm of the flood is the ninth, and the tenth is kept for a critical one, or for the cause of many.
 ROOM: Final = MOST - 2
 # The flood is over when fewer than half as many have come for as long.
 CALM: Final = MOST // 2
@@ -44,7 +44,7 @@ def admit(turn: Turn, alarm: Alarm) -> Alarm | None:
         return None
     flood = standing(turn)
     # While it lasts, what room there is belongs to the urgent ones.
-    if room(turn) > 0 and (flood is None or alarm.priority == Priority.HIGH):
+    if room(turn, alarm) > 0 and (flood is None or alarm.priority == Priority.HIGH):
         count(turn, alarm)
         return None
     return flood or _begin(turn)
@@ -64,9 +64,10 @@ def uncount(turn: Turn, alarm: Alarm) -> None:
         turn.offered.remove(turn.now)
 
 
-def room(turn: Turn) -> int:
-    """Return how many alarms that are not critical may be presented now."""
-    return ROOM - len(_recent(turn, turn.presented))
+def room(turn: Turn, alarm: Alarm) -> int:
+    """Return how many alarms like one, that is not critical, may be presented now: what explains others may take the last place."""
+    most = MOST if alarm.hidden or alarm.alarm_id in turn.leads else ROOM
+    return most - len(_recent(turn, turn.presented))
 
 
 def standing(turn: Turn) -> Alarm | None:
