@@ -136,12 +136,13 @@ class Throttle:
 class Access:
     """People and systems of an instance. Every call may wait for the database: from a loop, use a thread.
 
-    Args of the class: `connect` lends a connection, as the store's does; `throttle` slows down who guesses.
+    Args of the class: `connect` lends a connection, as the store's does; `throttle` slows down who guesses; `hasher` says how much work
+    a password is (argon2id; the library's default is RFC 9106's low-memory profile).
     """
 
-    def __init__(self, connect: Connect, *, throttle: Throttle | None = None) -> None:
+    def __init__(self, connect: Connect, *, throttle: Throttle | None = None, hasher: PasswordHasher | None = None) -> None:
         self._connect, self.throttle = connect, throttle or Throttle()
-        self._hasher = PasswordHasher()
+        self._hasher = hasher or PasswordHasher()
         # What nobody's password is: an unknown login takes as long as a wrong password.
         self._nobody = self._hasher.hash(entropy.token_urlsafe())
         self._few, self._lock = threading.Semaphore(_AT_ONCE), threading.Lock()
