@@ -86,6 +86,14 @@
     {{ local_days_of_touched('report', 'report_ref', 'opened_at', landed) }}
 {%- endmacro %}
 
+{# The journal of alarms: the UTC days on which its new lines were written. #}
+{% macro days_touched_by_alarm_journal(since, landed) -%}
+    select distinct date '1970-01-01' + cast({{ utc_day_number('"at"') }} as integer) as day
+    from {{ raw_relation('alarm_journal') }}
+    where {{ since }}
+    order by day
+{%- endmacro %}
+
 {# Work orders: the local days of every revision of the touched ones. #}
 {% macro days_touched_by_intervention(since, landed) -%}
     with touched as (

@@ -22,7 +22,8 @@ from ingestion.lake.tables import create_lake
 from orchestration.alerts import lifecycle, to_lake
 from orchestration.settings import Settings
 from quality import landings
-from tests.alarms import Clock, change, compose, opened
+from tests.integration.dbt_lake import Lake
+from tests.journal_alarms import Clock, change, compose, opened
 
 _LINES = "SELECT seq, alarm_id, kind, actor, state, received_on::VARCHAR FROM lake.raw.alarm_journal ORDER BY seq"
 
@@ -152,3 +153,62 @@ def test_a_missing_line_stops_the_landing(told: Settings) -> None:
         to_lake.land(told)
     assert rows(told) == []
     assert alarm_journal.last_line(told.lake) == 0
+
+
+# --- the models, on a real lake
+
+
+MODELS = ("core.alarm", "core.alarm_event", "core.alarm_annunciation", "indicators.alarm_load_10min", "indicators.alarm_load_daily",
+          "indicators.alarm_daily")  # fmt: skip
+
+
+def built(lake: Lake, model: str, columns: str = "*", order: str = "ALL") -> list[tuple[object, ...]]:
+    return lake.query(f"SELECT {columns} FROM lake.work_{model} ORDER BY {order}")
+
+
+@pytest.mark.timeout(600)  # four builds of dbt
+def test_the_models_of_a_lake_without_alarms_then_of_some_then_of_more(instance: Settings) -> None:
+    lake = Lake.create(instance)
+    clock = Clock()
+    # `run` does not check: the third build does.
+    chosen = ("--select", "+indicators__alarm_daily", "+indicators__alarm_load_daily")
+    lake.dbt("run", *chosen)
+    assert {model: len(built(lake, model)) for model in MODELS} == dict.fromkeys(MODELS, 0)
+
+    with opened(instance, clock) as (store, con):
+        con.execute("INSERT INTO alerts.person (login, name, role, password_hash) VALUES ('anne', 'Anne', 'operator', 'x')")
+        store.apply([change(clock.at("08:00"))], compose())
+        clock.at("08:02")
+        store.act(1, lambda a, now: lifecycle.acknowledged(a, "anne", now))
+        store.apply([change(clock.at("08:30"), key=f"armoire|gis|N{n}", asset=("gis", f"N{n}")) for n in range(3)], compose())
+    to_lake.land(instance)
+    lake.dbt("run", *chosen, as_of="2025-03-01T09:00:00Z")
+    # 8:00 to 9:00: one alarm, two quiet windows, three at once, two quiet windows.
+    columns = "alarms_presented, alarms_per_operator, is_within_target, is_flood"
+    assert built(lake, "indicators.alarm_load_10min", columns, "window_start_at") == [
+        (1, 0.5, True, False), (0, 0, True, False), (0, 0, True, False), (3, 1.5, False, False), (0, 0, True, False), (0, 0, True, False),
+    ]  # fmt: skip
+    columns = "local_date::VARCHAR, windows, alarms_presented, alarms_per_operator_10min, worst_10min, within_target_share, flood_share"
+    assert built(lake, "indicators.alarm_load_daily", columns) == [("2025-03-01", 6, 4, 0.333333, 3, 0.833333, 0.0)]
+    columns = "domain, priority, rule, alarms_raised, alarms_presented, acknowledgements_known, acknowledgement_p50_seconds, alarms_stale"
+    assert built(lake, "indicators.alarm_daily", columns) == [("EP", 2, "armoire", 4, 4, 1, 120.0, 0)]
+
+    # More lines on another day: the first day is not written again, and all is as a full build would have it.
+    with opened(instance, clock) as (store, _):
+        store.apply([change(clock.at("10:00", day=3), active=False)], compose())
+    to_lake.land(instance)
+    snapshot = lake.query("SELECT max(snapshot_id) FROM lake.snapshots()")[0][0]
+    lake.dbt("build", *chosen, "--indirect-selection", "cautious", "--exclude", "resource_type:unit_test", as_of="2025-03-03T12:00:00Z")
+    now = lake.query("SELECT max(snapshot_id) FROM lake.snapshots()")[0][0]
+    changed = lake.query(
+        f"SELECT DISTINCT utc_date::VARCHAR FROM ducklake_table_changes('lake', 'work_core', 'alarm_event', {snapshot + 1}, {now}) "
+        "WHERE change_type <> 'update_preimage'"
+    )
+    assert changed == [("2025-03-03",)]
+    columns = "local_date::VARCHAR, alarms_raised, alarms_stale"
+    # The acknowledged alarm was stale at the end of the 2nd, as the three; on the 3rd it is over.
+    assert built(lake, "indicators.alarm_daily", columns) == [("2025-03-01", 4, 0), ("2025-03-02", 0, 4), ("2025-03-03", 0, 3)]
+    assert built(lake, "core.alarm", "state, active_seconds", "alarm_id")[0] == ("closed", 50 * 3600.0)
+    kept = {model: built(lake, model) for model in MODELS}
+    lake.dbt("run", *chosen, "--full-refresh", as_of="2025-03-03T12:00:00Z")
+    assert {model: built(lake, model) for model in MODELS} == kept
