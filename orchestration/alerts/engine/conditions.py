@@ -131,7 +131,7 @@ class BitCondition(_Forgetful):
         """Return whether the bit is set; what is no whole number, or below zero, says nothing."""
         del state
         value = seen.value
-        if value is None or value < 0 or not value.is_integer():
+        if value is None or value < 0 or not float(value).is_integer():
             return None
         return bool(int(value) >> self._bit & 1)
 

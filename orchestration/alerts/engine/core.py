@@ -59,10 +59,10 @@ class Engine:
         }
         self._timers = Timers()
         self._telling = Telling(self.rules.values(), world, self._timers, self._out.append)
-        hub = Hub(self._timers, self._telling)
-        self._assets: dict[tuple[str, str], Asset] = {}
         keeper = self._keeper
-        self._routes = Routes(self.rules.values(), world, hub, lambda source, ref: keeper.touch((source, ref)))
+        hub = Hub(self._timers, self._telling, keeper.touch, keeper.touch_group)
+        self._assets: dict[tuple[str, str], Asset] = {}
+        self._routes = Routes(self.rules.values(), world, hub)
         self._reports = {
             name: ReportRule(rule, rule.when, world, hub, keeper.touch_reports)
             for name, rule in self.rules.items()

@@ -22,7 +22,7 @@ import msgspec
 from orchestration.alerts.engine.conditions import Condition
 from orchestration.alerts.engine.telling import Telling
 from orchestration.alerts.engine.timers import MINUTE, SECOND, Timers
-from orchestration.alerts.model import Change, Observed
+from orchestration.alerts.model import AssetKey, Change, Observed
 from orchestration.alerts.rulebook.model import Rule
 
 LATE: Final = 15 * MINUTE
@@ -55,10 +55,17 @@ class StateRow(msgspec.Struct, array_like=True):
 
 @dataclass(frozen=True)
 class Hub:
-    """What conditions speak to."""
+    """What conditions speak to.
+
+    Attributes:
+        touched: told of an asset (source, ref) whose state a timer changed: it must be saved.
+        group_touched: likewise of a silence.
+    """
 
     timers: Timers
     telling: Telling
+    touched: Callable[[AssetKey], None]
+    group_touched: Callable[[Any], None]
 
 
 class State:
@@ -121,15 +128,15 @@ class State:
 
 
 class Watcher:
-    """A rule's condition on a property of a feed. Args of the class: `touched` is called when a timer changes an asset's state.
+    """A rule's condition on a property of a feed.
 
     Attributes:
         tag: tells conditions of one rule on one property apart: a fault.
     """
 
-    def __init__(self, rule: Rule, condition: Condition, hub: Hub, touched: Callable[[str, str], None], tag: str = "") -> None:
+    def __init__(self, rule: Rule, condition: Condition, hub: Hub, tag: str = "") -> None:
         self.rule, self.condition, self.tag = rule, condition, tag
-        self.hub, self._touched = hub, touched
+        self.hub = hub
         when = rule.when
         self._on_delay = round(getattr(when, "on_delay", _NO_DELAY).total_seconds() * SECOND)
         self._off_delay = round(getattr(when, "off_delay", _NO_DELAY).total_seconds() * SECOND)
@@ -181,7 +188,7 @@ class Watcher:
 
     def fire(self, state: State, now: int) -> None:
         """Go on when a delay is over."""
-        self._touched(state.source, state.ref)
+        self.hub.touched((state.source, state.ref))
         if state.phase == PENDING:
             self.activate(state, now)
         elif state.phase == ENDING:

@@ -5,7 +5,6 @@ Here: when an event counts as over, how many fit in a span. Not here: levels (`l
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from orchestration.alerts.engine.conditions import matcher
@@ -43,8 +42,8 @@ class EventWatcher(Watcher):
     Events are not passed over for being older than another value of their property, only for being older than the last event of the rule.
     """
 
-    def __init__(self, rule: Rule, when: Event, hub: Hub, touched: Callable[[str, str], None]) -> None:
-        super().__init__(rule, _Happens(), hub, touched)
+    def __init__(self, rule: Rule, when: Event, hub: Hub) -> None:
+        super().__init__(rule, _Happens(), hub)
         self._raises = matcher(when.codes) if when.codes else _anything
         self._ends = matcher(when.ends) if when.ends else None
         self._lasts = round(when.lasts.total_seconds() * _MICROSECONDS)
@@ -99,7 +98,7 @@ class EventWatcher(Watcher):
             super().fire(state, now)
             self._let_pass(state, now)
         elif state.phase == ACTIVE:
-            self._touched(state.source, state.ref)
+            self.hub.touched((state.source, state.ref))
             self.end(state, state.memory + self._lasts)
 
 
@@ -109,8 +108,8 @@ class CountWatcher(Watcher):
     It looks at what was observed when, not at when it came: occasions that all lie further back than the span raise nothing.
     """
 
-    def __init__(self, rule: Rule, when: Count, hub: Hub, touched: Callable[[str, str], None]) -> None:
-        super().__init__(rule, _Happens(), hub, touched)
+    def __init__(self, rule: Rule, when: Count, hub: Hub) -> None:
+        super().__init__(rule, _Happens(), hub)
         self._counts = matcher(when.values) if when.values else None
         self._at_least = when.at_least
         self._within = round(when.within.total_seconds() * _MICROSECONDS)
@@ -140,7 +139,7 @@ class CountWatcher(Watcher):
 
     def fire(self, state: State, now: int) -> None:
         """End it when too few are left in the span."""
-        self._touched(state.source, state.ref)
+        self.hub.touched((state.source, state.ref))
         if state.phase in {ACTIVE, ENDING}:
             self.end(state, now)
 

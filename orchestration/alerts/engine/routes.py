@@ -6,7 +6,7 @@ Here: from rules, contracts and equipment to watchers. Not here: what watchers d
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from ingestion.feeds.model import Feed
 from orchestration.alerts.engine.conditions import (
@@ -31,10 +31,10 @@ Watchers = tuple[Watcher, ...]
 
 
 class Routes:
-    """Args of the class: the rules, what is known, what watchers speak to, whom they tell that an asset's state changed."""
+    """Args of the class: the rules, what is known, what watchers speak to."""
 
-    def __init__(self, rules: Iterable[Rule], world: World, hub: Hub, touched: Callable[[str, str], None]) -> None:
-        self._world, self._hub, self._touched = world, hub, touched
+    def __init__(self, rules: Iterable[Rule], world: World, hub: Hub) -> None:
+        self._world, self._hub = world, hub
         self._scopes: dict[str, Scope] = {}
         self._by_property: dict[str, list[Rule]] = defaultdict(list)
         self._faults: list[Rule] = []
@@ -135,22 +135,22 @@ class Routes:
         return not scope.asks_equipment or scope.has_asset(ref, equipment)
 
     def _watcher(self, rule: Rule, feed: Feed | None) -> list[Watcher]:
-        hub, touched = self._hub, self._touched
+        hub = self._hub
         match rule.when:
             case Threshold():
-                return [Watcher(rule, ThresholdCondition(rule.when), hub, touched)]
+                return [Watcher(rule, ThresholdCondition(rule.when), hub)]
             case Rate():
-                return [Watcher(rule, RateCondition(rule.when), hub, touched)]
+                return [Watcher(rule, RateCondition(rule.when), hub)]
             case Equals():
-                return [Watcher(rule, EqualsCondition(rule.when), hub, touched)]
+                return [Watcher(rule, EqualsCondition(rule.when), hub)]
             case Bit():
-                return [Watcher(rule, BitCondition(rule.when), hub, touched)]
+                return [Watcher(rule, BitCondition(rule.when), hub)]
             case Event():
-                return [EventWatcher(rule, rule.when, hub, touched)]
+                return [EventWatcher(rule, rule.when, hub)]
             case Count():
-                return [CountWatcher(rule, rule.when, hub, touched)]
+                return [CountWatcher(rule, rule.when, hub)]
             case Deviation() if feed is not None:  # a feed without a contract has no place, hence no hours to learn by
-                return [Watcher(rule, DeviationCondition(rule.when, bucket_of(feed.territory)), hub, touched)]
+                return [Watcher(rule, DeviationCondition(rule.when, bucket_of(feed.territory)), hub)]
             case _:
                 return []
 
@@ -162,5 +162,5 @@ class Routes:
             states = [s for s in feed.indicators.states if s.property == prop and s.fault_type == fault]
             condition = FaultCondition(states, rule.when.states)
             if condition.can_raise:
-                made.append(Watcher(rule, condition, self._hub, self._touched, tag=fault))
+                made.append(Watcher(rule, condition, self._hub, tag=fault))
         return made

@@ -141,6 +141,7 @@ class Group:
                 continue
             asset.entry = -1
             asset.is_on = True
+            self._hub.touched((asset.source, asset.ref))
             self._hub.telling.on(asset.member, self._change(asset, at), now)
 
     def _change(self, asset: Heard, at: int) -> Change:
@@ -197,6 +198,7 @@ class FeedSilence:
             self.arm()
             return
         self.is_on = True
+        self._hub.group_touched(self)
         key = self._hub.telling.key_for(self.rule, self.feed, None, self.feed)
         change = Change(key, self.rule.rule, at, is_active=True, since=self.last, details={"feed": self.feed})
         self._hub.telling.on(self.member, change, now)
