@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from nats.errors import Error as NatsError
 
 from ingestion.errors import VigieError
 from ingestion.stream.names import INTAKE_STREAM, MQTT_HEADER, QUERY_HEADER, feed_and_topic
+
+_log = logging.getLogger(__name__)
 
 # A pull that waits this long is asked anew: were it lost on the way, nothing would be read for so long.
 EXPIRES_S: Final = 20.0
@@ -92,6 +95,7 @@ class Ordered:
         self._asked_at = 0.0
         self._begin = asyncio.Event()
         self._subscription: Any = None
+        self._closed = False
 
     def start_over(self) -> None:
         """Begin anew from what was acknowledged: after a reconnection, or when order was lost."""
@@ -103,7 +107,7 @@ class Ordered:
         self._nc = nc
         self.start_over()
         connections = nc.stats["reconnects"]
-        while True:
+        while not self._closed:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._begin.wait(), _LOOK_S)
             if nc.stats["reconnects"] != connections:
@@ -202,10 +206,13 @@ class Ordered:
         """Take the broker's word that a pull ended: 404 and 408 nothing came, 409 its bytes are full or the durable is gone."""
         status = (msg.headers or {}).get("Status", "")
         told = (msg.headers or {}).get("Description", "")
-        if status in {"404", "408"} or "Exceeds" in told or "Exceeded" in told or "MaxBytes" in told:
+        if "Completed" in told:
+            return  # of the pull before: its last message has asked for more
+        if status in {"404", "408"} or "Exceed" in told:
             self._open = 0
             self.ask()
         elif status:
+            _log.warning("%s of %s is begun anew: %s %s", self.name, self.stream, status, told)
             self.start_over()
 
     def _made(self, msg: Msg, seq: int, at: int) -> Arrived:
@@ -229,8 +236,6 @@ class Ordered:
             task = asyncio.ensure_future(nc.publish(reply, b"+ACK"))
             task.add_done_callback(self._was_asked)
 
-    async def close(self) -> None:
-        """Stop listening."""
-        if self._subscription is not None:
-            with contextlib.suppress(NatsError, OSError):
-                await self._subscription.unsubscribe()
+    def close(self) -> None:
+        """Let `run` end, also where the client swallows that it is cancelled."""
+        self._closed = True

@@ -86,6 +86,7 @@ class Runtime:
         self._mapped_woken = asyncio.Event()
         self._saved_cursors: object = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = False
 
     # --- life
 
@@ -109,6 +110,9 @@ class Runtime:
             while not stop.is_set() and self.writer.failure is None and not any(t.done() for t in tasks):
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), 0.2)
+            self._stopping = True
+            for lane in self.lanes.lanes:
+                lane.durable.close()
             for task in tasks:
                 task.cancel()
         self._flush()
@@ -169,7 +173,7 @@ class Runtime:
 
     async def _read(self) -> None:
         """Keep the connection to the broker, and read every durable through it."""
-        while True:
+        while not self._stopping:
             try:
                 nc = await broker.connect(self.settings.broker, name="vigie-alerts")
             except VigieError as error:
@@ -187,7 +191,7 @@ class Runtime:
 
     async def _ensured(self, nc: Client) -> None:
         """Make sure that the durables stand: on an instance that is older than the alerts, nobody else did."""
-        while True:
+        while not self._stopping:
             try:
                 await broker.ensure(nc, consumers=("lake", ALERTS))
             except VigieError as error:
@@ -198,7 +202,7 @@ class Runtime:
                 return
 
     async def _watch(self, nc: Client) -> None:
-        while True:
+        while not self._stopping:
             await asyncio.sleep(_BOOKS_EVERY_S)
             troubles = [lane.durable.trouble for lane in self.lanes.lanes if lane.durable.trouble]
             self.trouble = troubles[0] if troubles else None
