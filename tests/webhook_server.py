@@ -30,7 +30,7 @@ class Fault:
 
     Attributes:
         status, headers, body: answered in place of the application's answer; 0 lets that be.
-        hang_s: how long nothing is answered first.
+        hang_s: how long nothing is answered once the application has done its work.
         after: called when the application has done its work, before it answers.
     """
 
@@ -54,7 +54,7 @@ class Served:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        config = uvicorn.Config(self._with_faults, host="127.0.0.1", port=self.port, log_level="error", lifespan="off")
+        config = uvicorn.Config(self._with_faults, host="127.0.0.1", port=self.port, log_level="error", lifespan="off", interface="asgi3")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
@@ -79,15 +79,15 @@ class Served:
         fault = next((f for f in self.faults if f.times > 0 and f.matches(request)), None)
         if fault is not None:
             fault.times -= 1
-            if fault.hang_s:
-                await asyncio.sleep(fault.hang_s)
             if fault.status:
                 await Response(fault.body, fault.status, fault.headers)(scope, receive, send)
                 return
 
         async def answer(message: Any) -> None:
-            if fault is not None and fault.after is not None and message["type"] == "http.response.start":
-                fault.after()
+            if fault is not None and message["type"] == "http.response.start":
+                await asyncio.sleep(fault.hang_s)
+                if fault.after is not None:
+                    fault.after()
             await send(message)
 
         await self.app(scope, receive, answer)

@@ -238,6 +238,9 @@ class Deliveries:
         ours = {"targets": len(targets)} | ({"problem": self._problem} if self._problem else {})
         with pool.connection() as con:
             beat(con, [("deliveries", now, ours), *((f"target:{name}", now, details) for name, details in targets.items())])
+            # A target that is no longer declared is not late: it is gone.
+            gone = "DELETE FROM alerts.heartbeat WHERE name LIKE 'target:%%' AND NOT name = ANY(%s)"
+            con.execute(gone, [[f"target:{name}" for name in targets]])
 
 
 async def _until(stop: asyncio.Event, seconds: float) -> None:

@@ -64,12 +64,10 @@ class ProvolySender:
         """Make the event what the alarm is now."""
         alarm = lifecycle.snapshot(await asyncio.to_thread(self._store.get, entry.alarm_id))
         remote = await asyncio.to_thread(self._ledger.remote, self._target.target, entry.alarm_id, EVENT)
-        if remote is None and not (await self._is_for_us(alarm)):
-            return
-        remote = remote or Remote(self._target.target, entry.alarm_id, EVENT, None, {"name": words.name(alarm)})
-        if remote.remote_id is None:
-            remote = await self._create(alarm, remote)
-        if remote.state.get("closed"):
+        if remote is None or remote.remote_id is None:
+            remote = remote or Remote(self._target.target, entry.alarm_id, EVENT, None, {"name": words.name(alarm)})
+            remote = await self._left_there(alarm, remote) or (await self._create(alarm, remote) if await self._is_for_us(alarm) else None)
+        if remote is None or remote.state.get("closed"):
             return
         changing = words.changing(alarm)
         if self._target.updates and remote.state.get("words") != changing:
@@ -97,12 +95,8 @@ class ProvolySender:
         return self._since is None or dt.datetime.fromisoformat(alarm["closed_at"]) >= self._since
 
     async def _create(self, alarm: dict[str, Any], remote: Remote) -> Remote:
-        """Return the alarm's event: the one that an earlier try left there, else a new one."""
-        name, attempted = remote.state["name"], remote.state.get("attempted_at")
-        if attempted is not None:
-            found = await self._left_there(alarm, remote, dt.datetime.fromisoformat(attempted))
-            if found is not None:
-                return await self._keep(replace(remote, remote_id=found), words=None)
+        """Return the alarm's new event."""
+        name = remote.state["name"]
         equipment = await self._equipment(alarm)
         event = words.event(self._target, self._instance, alarm, name, equipment["id"] if equipment else None)
         now = self._now().isoformat()
@@ -126,12 +120,17 @@ class ProvolySender:
             raise TryLater(f"took the event {name!r}, and does not list it")
         return await self._keep(replace(remote, remote_id=found), words={k: event[k] for k in words.changing(alarm)})
 
-    async def _left_there(self, alarm: dict[str, Any], remote: Remote, attempted: dt.datetime) -> str | None:
+    async def _left_there(self, alarm: dict[str, Any], remote: Remote) -> Remote | None:
+        """Return the event that an earlier try left there, None when there was none."""
+        if "attempted_at" not in remote.state:
+            return None
         # A posting that was cut off may still be under way there: not before it has had its time is absence a fact.
+        attempted = dt.datetime.fromisoformat(remote.state["attempted_at"])
         rest = self._target.timeout_s - (self._now() - attempted).total_seconds()
         if rest > 0:
-            await asyncio.sleep(rest)
-        return await self._find(alarm, remote)
+            await asyncio.sleep(min(rest, self._target.timeout_s))
+        found = await self._find(alarm, remote)
+        return None if found is None else await self._keep(replace(remote, remote_id=found), words=None)
 
     async def _find(self, alarm: dict[str, Any], remote: Remote) -> str | None:
         """Return the id of the alarm's event there, None when there is none.
