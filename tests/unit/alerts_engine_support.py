@@ -52,7 +52,7 @@ def engine(*rules: Rule, known: World | None = None) -> Engine:
     return Engine({r.rule: r for r in rules}, known or world())
 
 
-def said(  # noqa: PLR0917 - a line of a table
+def said(
     at: float, value: float | None = None, text: str | None = None, *, prop: str = "p", asset: str = "a", published: float | None = None,
     feed: str = "f",
 ) -> Observed:  # fmt: skip

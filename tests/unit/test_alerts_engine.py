@@ -251,7 +251,9 @@ def test_reports_of_one_place_are_one_alarm_until_all_are_closed() -> None:
     e = engine(near)
     at = {"category": "Eclairage public", "longitude": 4.36, "latitude": 48.95, "commune": "Reims", "street": "Rue Haute"}
     far = {**at, "latitude": 49.05}
-    assert run(e, [report(0, "1", **at), report(60, "2", **far), report(70, "1", **at), report(80, "9", **{**at, "category": "Voirie"})]) == []
+    assert (
+        run(e, [report(0, "1", **at), report(60, "2", **far), report(70, "1", **at), report(80, "9", **{**at, "category": "Voirie"})]) == []
+    )
     assert run(e, [report(90, "8", **at, duplicate_of="1")]) == []
     (raised,) = run(e, [report(600, "3", **at, description="x" * 500)])
     assert told([raised]) == [("regle|grc|1", 600, True)]
@@ -370,7 +372,11 @@ def test_refresh_keeps_ends_and_drops() -> None:
     gone = rule("gone", when={"type": "threshold", "property": "p", "above": 10})
     changed = rule("changed", when={"type": "threshold", "property": "p", "above": 10, "on_delay": "PT30S"})
     e = engine(same, gone, changed)
-    assert told(run(e, [said(0, 11), said(20, 11, asset="b")], 35)) == [("gone|s|a", 0, True), ("gone|s|b", 20, True), ("changed|s|a", 30, True)]
+    assert told(run(e, [said(0, 11), said(20, 11, asset="b")], 35)) == [
+        ("gone|s|a", 0, True),
+        ("gone|s|b", 20, True),
+        ("changed|s|a", 30, True),
+    ]
     now = rule("changed", when={"type": "threshold", "property": "p", "above": 9, "on_delay": "PT30S"})
     assert told(e.refresh({"same": same, "changed": now}, world())) == [("gone|s|a", 35, False), ("gone|s|b", 35, False)]
     assert told(e.advance(100 * S)) == [("same|s|a", 60, True), ("same|s|b", 80, True)]
@@ -412,9 +418,7 @@ def test_a_warning_is_told_when_it_is_near_and_ends() -> None:
         row("warning.wind.expires", None, "2025-11-23T06:00:00+01:00"),
     ]
     changes = run(e, signals, start + 10)
-    assert [(c.key, c.is_active, c.title, c.value) for c in changes] == [
-        ("regle|s|EMMA_ID:FR018|wind", True, "Vent violent ce soir", 3.0)
-    ]
+    assert [(c.key, c.is_active, c.title, c.value) for c in changes] == [("regle|s|EMMA_ID:FR018|wind", True, "Vent violent ce soir", 3.0)]
     assert changes[0].details["severity"] == "Severe"
     assert changes[0].details["expires"] == "2025-11-23T05:00:00+00:00"
     (ended,) = e.advance((1_763_874_000 + 3600) * S)  # 2025-11-23T05:00Z and an hour
