@@ -118,6 +118,22 @@ def test_a_new_regime_is_usual_within_days(every: int) -> None:
     assert abs(score(profile, monday + 5 * DAY + 12 * HOUR, 30)) < 3.5  # Saturday noon, which the new regime has not had yet
 
 
+def test_a_day_that_takes_another_shape_is_learned() -> None:
+    profile, monday = learned(84, HOUR)
+    evening = monday + 19 * HOUR
+    assert score(profile, evening, 50) > 10
+    chance = random.Random(4)
+    for at in range(monday, monday + 28 * DAY, HOUR):  # the office is open until 20 now
+        is_later = bucket(at) in {18, 19}
+        profile.learn(at, (50.0 if is_later else office(at)) + chance.gauss(0, 1))
+        if at == evening + 10 * DAY:
+            assert abs(score(profile, at, 50)) < 4  # the second Thursday
+    usual = profile.judge(evening + 28 * DAY, 50)
+    assert usual is not None
+    assert usual.expected > 45
+    assert abs(usual.score) < 3
+
+
 def test_the_edge_of_an_hour_may_be_either() -> None:
     profile, monday = learned(28, 5 * MINUTE)
     assert abs(score(profile, monday + 8 * HOUR + 5 * MINUTE, 10)) < 2  # the office opens a little later

@@ -67,7 +67,7 @@ class Settings:
     memory: float = 0.15
     drift: float = 0.3
     cut: float = 3.0
-    pool: float = 6.0
+    pool: float = 12.0
     floor: float = 0.01
     least: int = 48
 
