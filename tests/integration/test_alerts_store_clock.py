@@ -158,7 +158,9 @@ def test_unacknowledged_it_goes_to_who_is_there_and_again_three_times_at_most(ci
         city.later(minutes=1)
         told += [(e.at - NINE, e.details["to"], e.details["escalation"]) for e in city.tick(policy)]
     assert told == [
-        (dt.timedelta(minutes=10), "superviseur", 1), (dt.timedelta(minutes=25), "astreinte", 2), (dt.timedelta(minutes=40), "astreinte", 3),
+        (dt.timedelta(minutes=10), "superviseur", 1),
+        (dt.timedelta(minutes=25), "astreinte", 2),
+        (dt.timedelta(minutes=40), "astreinte", 3),
     ]  # fmt: skip
 
 
@@ -191,7 +193,7 @@ def test_what_chatters_rings_once_and_is_steady_after_an_hour(city: Town) -> Non
     city.raises("lamp", "L1")
     assert city.kinds(alarm)[-1] == "reactivated"
     escalate_at = city.named("lamp", "L1").escalate_at
-    assert escalate_at == NINE + dt.timedelta(minutes=14)  # ten minutes after its third activation, not its fourth
+    assert escalate_at == NINE + dt.timedelta(minutes=14)  # ten minutes after its third activation
     city.later(minutes=59)
     assert "steady" not in {str(e.kind) for e in city.tick(Policy(most=0))}
     city.later(minutes=1)
