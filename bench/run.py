@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from bench import batch, decode, scans, stream, year
+from bench import batch, decode, detection, scans, stream, year
 from bench.machine import apart, description
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 RAW: Final = Path(__file__).with_name("results.json")
-BENCHMARKS: Final = ("batch", "scans", "decode", "intake", "stream", "year")
+BENCHMARKS: Final = ("batch", "scans", "decode", "intake", "stream", "year", "detection")
 # An hour of waiting: on request only.
 SLOW: Final = ("schedule", "soak")
 
@@ -29,7 +29,11 @@ def main(words: list[str]) -> None:
     for name in words or BENCHMARKS:
         print(f"{name}…", flush=True)
         machine = description()
-        found[name] = apart(f"bench.{name}") | {"machine": machine}
+        measured = apart(f"bench.{name}")
+        if "absent" in measured:
+            print(f"{name}: not measured, {measured['absent']} is absent; its last results stay", flush=True)
+            continue
+        found[name] = measured | {"machine": machine}
     RAW.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     RESULTS.write_text(report(found), encoding="utf-8")
     print(RESULTS.read_text(encoding="utf-8"))
@@ -54,6 +58,8 @@ def report(found: dict[str, Any]) -> str:
         parts.append(_schedule(found["schedule"]))
     if "soak" in found:
         parts.append(_soak(found["soak"]))
+    if "detection" in found:
+        parts.append(detection.section(found["detection"], _machine(found["detection"])))
     return "\n".join(parts)
 
 
