@@ -214,7 +214,7 @@ def test_neighbours_are_within_300_metres_or_of_the_same_commune() -> None:
 
 
 def board(health: Health, alarms: list[Alarm] | None = None) -> Board:
-    return cast("Board", SimpleNamespace(health=health, alarms={a.alarm_id: a for a in alarms or []}))
+    return cast("Board", SimpleNamespace(health=health, post_error=None, alarms={a.alarm_id: a for a in alarms or []}))
 
 
 def seen(age_s: float, *feeds: FeedContact) -> Health:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from orchestration.settings import Settings
 from orchestration.web.live import Live
 
 STATIC: Final = Path(__file__).with_name("static")
+_LOG: Final = logging.getLogger("vigie.web")
 _AT: Final = "/mur"
 # What a browser resends after a cut is held so long; past it the page is loaded anew, which shows the truth as well.
 _RECONNECT_S: Final = 10.0
@@ -68,6 +70,7 @@ def add(app: FastAPI, *, store: Store, connect: Connect, live: Live, access: Acc
     async def _lifespan(served: FastAPI) -> AsyncIterator[Any]:
         async with inner(served) as state:
             task = asyncio.create_task(board.run(), name="alerts board")
+            task.add_done_callback(_ended)
             try:
                 yield state
             finally:
@@ -76,6 +79,12 @@ def add(app: FastAPI, *, store: Store, connect: Connect, live: Live, access: Acc
                     await task
 
     app.router.lifespan_context = _lifespan
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """Say why the board stopped. Pages then hear nothing any more, and say so by themselves (`.cut`)."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _LOG.error("the board of the pages stopped", exc_info=error)
 
 
 def _head() -> str:

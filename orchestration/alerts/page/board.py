@@ -9,6 +9,7 @@ what is no longer so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ from ingestion.feeds.registry import list_feeds
 from orchestration.alerts.access import Access
 from orchestration.alerts.heartbeat import beats
 from orchestration.alerts.model import Alarm, Entry
+from orchestration.alerts.post import SHIPPED, Post, PostError, load_post
 from orchestration.alerts.store.rows import from_snapshot
 from orchestration.alerts.store.store import Connect, Store
 from orchestration.settings import Settings
@@ -38,7 +40,7 @@ ENGINE_SILENT: Final = dt.timedelta(seconds=15)
 _LOOK_S: Final = 2.0
 # What the journal does not say (nothing today) shows after so long at the latest.
 _WHOLE_S: Final = 30.0
-# Contracts change when somebody edits a file.
+# Contracts and the command post change when somebody edits a file.
 _FEEDS_S: Final = 60.0
 
 _AWAY: Final = (psycopg.Error, PoolTimeout)
@@ -108,6 +110,8 @@ class Board:
     Attributes:
         alarms: those that are not closed, by number.
         names: what people are called, by login.
+        post: the command post: its name, zone, directory.
+        post_error: why its file cannot be used; None when it can.
         health: whether the platform sees anything.
         seq: number of the last line of the journal that they reflect.
     """
@@ -119,7 +123,9 @@ class Board:
         self.alarms: dict[int, Alarm] = {}
         self.health = Health()
         self.seq = 0
-        self._directory: Mapping[str, str] = {}
+        self.post: Post
+        self.post_error: str | None
+        self._read_post()
         self._listeners: set[Listener] = set()
         self._feeds: dict[str, tuple[str, dt.timedelta | None]] = {}
         self._feeds_stamp: list[tuple[str, int]] | None = None
@@ -137,7 +143,16 @@ class Board:
 
     def contacts(self, name: str) -> str | None:
         """Return how to reach somebody a procedure says to call; None when the directory does not say."""
-        return self._directory.get(name)
+        found = self.post.contact(name)
+        return " · ".join(p for p in (found.phone, found.email, found.note) if p) or None if found else None
+
+    def _read_post(self) -> None:
+        """Read `command-post.yaml`; while it cannot work, the shipped one stands in, and pages say so."""
+        try:
+            self.post, self.post_error = load_post(self._settings.alerts_path), None
+        except PostError as error:
+            _LOG.error("%s", error)
+            self.post, self.post_error = load_post(SHIPPED.parent), str(error)
 
     # --- the journal
 
@@ -188,7 +203,9 @@ class Board:
         feeds_at = 0.0
         while True:
             if loop.time() >= feeds_at:
-                self._feeds = await run_in_threadpool(self._declared)
+                with contextlib.suppress(OSError):  # a file that is being replaced: the next look finds it
+                    self._feeds = await run_in_threadpool(self._declared)
+                    await run_in_threadpool(self._read_post)
                 feeds_at = loop.time() + _FEEDS_S
             try:
                 found, self.names = await run_in_threadpool(self._look)

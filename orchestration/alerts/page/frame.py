@@ -29,10 +29,10 @@ _NOTHING: Final = {
 }
 
 
-def head(who: Who) -> str:
+def head(who: Who, post: str) -> str:
     """Return the head of the page: name, sound, keys, who is connected, the clock."""
     return (
-        '<span class="brand">Vigie</span>'
+        f'<span class="brand" title="{escape(post)}">Vigie</span>'
         '<span class="clock" id="clock" aria-label="Heure"></span>'
         '<button type="button" id="sound" class="tool" data-local="sound"></button>'
         '<button type="button" class="tool" data-do="keys" title="Touches du clavier">? Touches</button>'
@@ -81,9 +81,14 @@ def banners(board: Board, now: dt.datetime, blind: str | None) -> str:
         found.append(
             f'<div class="banner warn">Les règles sont lentes : dernier signe {since(board.health.engine_at, before="il y a ")}.</div>'
         )
+    if board.post_error is not None:
+        found.append(
+            '<div class="banner warn">Le fichier du poste de commandement (command-post.yaml) est inutilisable : '
+            "l'annuaire affiché est celui livré, sans vos numéros. Prévenez l'exploitant de la plateforme.</div>"
+        )
     if (flooded := _flooded(board)) is not None:
         found.append(flooded)
-    return "".join(found)
+    return "".join(found).replace(" :", "\N{NO-BREAK SPACE}:")  # a colon never begins a line
 
 
 def _flooded(board: Board) -> str | None:

@@ -7,15 +7,19 @@ words and the HTML (`rows`, `words`), one alarm (`detail`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import psycopg
 from fastapi import Request
 from nicegui import background_tasks, ui
 from nicegui.events import GenericEventArguments
+from psycopg_pool import PoolTimeout
+from starlette.concurrency import run_in_threadpool
 
 from orchestration.alerts.access import Who
 from orchestration.alerts.model import Alarm, Entry, Kind, Role, State
@@ -25,10 +29,10 @@ from orchestration.alerts.page.board import Board
 from orchestration.alerts.page.detail import Detail
 from orchestration.alerts.page.view import Chosen, Tab, shown
 
-# The territory's zone: deadlines and the journal are read by the clock on the wall.
-ZONE: Final = ZoneInfo("Europe/Paris")
 # People see a change at once below a tenth of a second; a storm of changes becomes ten repaints a second, not hundreds.
 _REPAINT_S: Final = 0.1
+# A session ends after a shift, or with its account: within a minute its page does too. Actions ask each time.
+_SESSION_S: Final = 60.0
 _RINGS: Final = frozenset({Kind.RAISED, Kind.REACTIVATED, Kind.UNSUPPRESSED, Kind.UNSHELVED})
 
 
@@ -40,13 +44,13 @@ class Wall:
         who: who looks at it.
         client: the browser's page.
         chosen: the tab and filters.
-        zone: the time zone of who reads.
+        zone: the command post's time zone: deadlines and the journal are read by the clock on its wall.
         contacts: how to reach whom a procedure says to call.
     """
 
     def __init__(self, board: Board, session: Mapping[str, Any], who: Who) -> None:
         self.board, self.who, self.client = board, who, ui.context.client
-        self.zone, self.contacts = ZONE, board.contacts
+        self.zone, self.contacts = ZoneInfo(board.post.time_zone), board.contacts
         self._session = dict(session)
         self.chosen = Chosen()
         self.actions = Actions(self)
@@ -79,9 +83,9 @@ class Wall:
 
     def _build(self) -> None:
         ui.on("vigie", self._pressed)
-        with ui.element("div").classes("wall").props(f'data-role="{self.who.role}"'):
+        with ui.element("div").classes("wall").props(f'data-role="{self.who.role}" data-zone="{self.zone.key}"'):
             with ui.element("header").classes("head"):
-                ui.html(frame.head(self.who), sanitize=False).classes("head-in")
+                ui.html(frame.head(self.who, self.board.post.name), sanitize=False).classes("head-in")
                 with ui.element("nav").classes("links"):
                     places.links(self)
             self._banners = ui.html("", sanitize=False).classes("banners").props('role="alert"')
@@ -114,6 +118,8 @@ class Wall:
         self._bell.set()
 
     async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        check_at = loop.time() + _SESSION_S
         while True:
             await self._bell.wait()
             self._bell.clear()
@@ -122,7 +128,16 @@ class Wall:
             self.repaint()
             if self.detail.is_about(entries):
                 await self.detail.reload()
+            if loop.time() >= check_at:
+                check_at = loop.time() + _SESSION_S
+                await self._still_signed_in()
             await asyncio.sleep(_REPAINT_S)
+
+    async def _still_signed_in(self) -> None:
+        """Go to the sign-in when the session is over: a page that stays open would show alarms to nobody known."""
+        with contextlib.suppress(psycopg.Error, PoolTimeout):  # the banner says it; the next look is in a minute
+            if await run_in_threadpool(self.known_as) is None:
+                ui.navigate.to("/connexion")
 
     def repaint(self) -> None:
         """Bring the page in step with the board: only what differs is sent."""

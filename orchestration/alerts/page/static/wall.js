@@ -3,7 +3,6 @@
 // data-until, and those of .pulse); what is pressed goes back as the event `vigie`.
 "use strict";
 (() => {
-  const ZONE = "Europe/Paris";
   const CUT_AFTER_MS = 8000; // the pulse comes every 2 s: four missed
   const RELOAD_AFTER_MS = 15000; // the page's own way back has had its chance
   const MUTE_MS = 10 * 60 * 1000; // silence ends by itself: nobody forgets it
@@ -51,11 +50,17 @@
       t.classList.toggle("soon", left >= 0 && left < 1800);
     }
   }
-  const clock = new Intl.DateTimeFormat("fr-FR", { timeZone: ZONE, weekday: "short", day: "numeric", month: "short",
+  let zone = null, clock = null;
+  const clockOf = (timeZone) => new Intl.DateTimeFormat("fr-FR", { timeZone, weekday: "short", day: "numeric", month: "short",
     hour: "2-digit", minute: "2-digit", second: "2-digit" });
   function tick() {
     const face = one("#clock");
-    if (face) {
+    const its = one(".wall")?.dataset.zone;
+    if (its && its !== zone) {
+      zone = its;
+      clock = clockOf(its);
+    }
+    if (face && clock) {
       const p = Object.fromEntries(clock.formatToParts(new Date(now())).map((x) => [x.type, x.value]));
       const html = `<small>${p.weekday} ${p.day} ${p.month}</small> ${p.hour}:${p.minute}:<span>${p.second}</span>`;
       if (face.innerHTML !== html) face.innerHTML = html;
