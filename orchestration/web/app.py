@@ -52,7 +52,7 @@ def create_app(settings: Settings, *, with_page: bool = False) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await live.start()
-        making = asyncio.create_task(_make_accounts(settings, access))
+        making = asyncio.create_task(_make_accounts(app, settings, access))
         yield
         making.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -71,6 +71,7 @@ def create_app(settings: Settings, *, with_page: bool = False) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.settings, app.state.store, app.state.access, app.state.live = settings, store, access, live
+    app.state.accounts = "the accounts are being made"  # until they are, or why they cannot be
     problems.install(app)
     # The last that is added is the outermost: sessions are read before the guard looks at them.
     app.add_middleware(Guard, access=access)
@@ -90,7 +91,7 @@ def create_app(settings: Settings, *, with_page: bool = False) -> FastAPI:
         responses={200: {"content": {"application/json": {"example": {"status": "ok"}}}}, 503: {"description": "They cannot."}},
     )
     def _health() -> JSONResponse:
-        problem = live.trouble
+        problem = app.state.accounts or live.trouble
         try:
             store.last_seq()
         except (psycopg.Error, PoolTimeout) as error:
@@ -108,14 +109,16 @@ def create_app(settings: Settings, *, with_page: bool = False) -> FastAPI:
     return app
 
 
-async def _make_accounts(settings: Settings, access: Access) -> None:
+async def _make_accounts(app: FastAPI, settings: Settings, access: Access) -> None:
     """Make the accounts of a local instance, as soon as the database answers."""
     while True:
         try:
             await run_in_threadpool(accounts.ensure, settings, access)
+            app.state.accounts = None
             return
         except (psycopg.Error, PoolTimeout):
             await asyncio.sleep(_RETRY_S)
         except VigieError as error:
+            app.state.accounts = error.message
             _LOG.error("the accounts of secrets.toml could not be made: %s", error)
             return

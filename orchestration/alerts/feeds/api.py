@@ -1,7 +1,7 @@
 """The REST API: `/api`.
 
-Here: addresses that read, and putting the router together. Not here: addresses that change something (`changes`), events (`events`), CAP
-and Atom (`cap_feed`), types (`answers`).
+Here: addresses that read, and putting the router together. Not here: addresses that change something (`changes`), suppression by
+design (`planned`), events (`events`), CAP and Atom (`atom`), types (`answers`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import JSONResponse
 
 from orchestration.alerts.access import Access
-from orchestration.alerts.feeds import changes, events, queries
+from orchestration.alerts.feeds import atom, changes, events, planned, queries
 from orchestration.alerts.feeds.answers import (
     AlarmAnswer,
     Contacts,
@@ -89,7 +89,9 @@ def router(settings: Settings, connect: Connect, store: Store, access: Access, l
         features = [_feature(alarm) for alarm in found]
         return JSONResponse({"type": "FeatureCollection", "features": features}, media_type="application/geo+json")
 
-    changes.add(routes, settings, store)
+    atom.add(routes, store, connect)
+    changes.add(routes, store)
+    planned.add(routes, store)
 
     @routes.get(
         "/alarms/{alarm_id}", response_model=AlarmAnswer, summary="One alarm.", responses=described(HTTPStatus.NOT_FOUND), tags=["read"]

@@ -26,15 +26,13 @@ from orchestration.alerts.feeds.answers import (
 )  # fmt: skip
 from orchestration.alerts.feeds.problems import described
 from orchestration.alerts.store.store import Store
-from orchestration.settings import Settings
 
 AlarmId = Annotated[int, Path(ge=1, le=2**63 - 1, description="Number of an alarm.", examples=[7])]
 _REFUSALS: Final = described(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
 
-def add(routes: APIRouter, settings: Settings, store: Store) -> None:
+def add(routes: APIRouter, store: Store) -> None:
     """Add them to a router."""
-    del settings
     actions = Actions(store)
 
     @routes.post(

@@ -21,6 +21,7 @@ from starlette.responses import Response
 from ingestion.errors import VigieError, WrongUse
 from orchestration.alerts.access import NotAllowed
 from orchestration.alerts.store.store import NotThere
+from orchestration.alerts.store.suppressions import NoSuppression
 
 _LOG: Final = logging.getLogger("vigie.web")
 # What a caller is told to wait when the database is away: it restarts within some seconds.
@@ -37,7 +38,7 @@ class Problem(BaseModel):
 _TEXTS: Final = {
     HTTPStatus.UNAUTHORIZED: "No session, and no token that is known.",
     HTTPStatus.FORBIDDEN: "The role does not allow it, or the request comes from another site.",
-    HTTPStatus.NOT_FOUND: "There is no such alarm.",
+    HTTPStatus.NOT_FOUND: "There is no such thing.",
     HTTPStatus.CONFLICT: "The alarm's state does not allow it.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request is not what it should be.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database does not answer; try again after Retry-After.",
@@ -70,7 +71,7 @@ async def _vigie(_: Request, error: Exception) -> Response:
     if not isinstance(error, VigieError):
         raise error
     match error:
-        case NotThere():
+        case NotThere() | NoSuppression():
             status = HTTPStatus.NOT_FOUND
         case NotAllowed():
             status = HTTPStatus.FORBIDDEN
