@@ -265,3 +265,18 @@ def test_lines_are_heard_on_the_broker_over_mqtt_and_nats(post: Post, new_stream
     until(lambda: post.details("target:topics").get("trouble"), told=post.said)
     server.start()
     until(lambda: post.is_done("topics"), told=post.said)
+
+
+def test_when_the_store_is_killed_everything_waits_and_nothing_is_lost(post: Post, receiver: WebhookServer) -> None:
+    post.declare(_webhook(receiver))
+    post.start("hook")
+    post.raise_("a")
+    until(lambda: len(receiver.received) == 1, told=post.said)
+    # The server ends every connection at once, as it does when one of its own processes is killed.
+    post.con.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'vigie-deliveries'")
+    post.raise_("b", "c")
+    until(lambda: post.is_done("hook"), told=post.said)
+    journal = [(e.seq, e.alarm_id, str(e.kind)) for e in post.store.journal_after(0)]
+    assert sorted(set(receiver.lines)) == journal
+    assert post.process is not None
+    assert post.process.poll() is None

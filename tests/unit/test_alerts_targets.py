@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import time
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -163,3 +164,20 @@ def test_a_cursor_and_its_ranges_say_exactly_what_is_done(waiting: set[int], rea
     seq, done = position(waiting, read_to, Cursor(0))
     said = set(range(1, seq + 1)) | {s for a, b in done for s in range(a, b + 1)}
     assert said == set(range(1, read_to + 1)) - waiting
+
+
+def test_the_check_of_a_signature_that_the_documentation_shows_works() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "alerts-deliveries.md").read_text(encoding="utf-8")
+    shown: dict[str, Any] = {}
+    exec(text.split("```python\n")[1].split("```")[0], shown)  # noqa: S102 - our own documentation
+    key, body, now = signing.key(SECRET, "SECRET"), '{"é": 1}'.encode(), int(time.time())
+    headers = signing.headers(key, "vigie-7", now, body)
+    assert shown["is_vigies"](SECRET, headers, body)
+    assert not shown["is_vigies"](SECRET, headers, body + b" ")
+    assert not shown["is_vigies"](SECRET, signing.headers(key, "vigie-7", now - 400, body), body)
+
+
+def test_the_targets_that_the_documentation_shows_are_taken(tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "alerts-deliveries.md").read_text(encoding="utf-8")
+    declared = load_targets(_written(tmp_path, text.split("```yaml\n")[1].split("```")[0]))
+    assert {t.type for t in declared.targets} == {"webhook", "broker", "provoly", "cmms"}

@@ -107,8 +107,6 @@ class Topics(_Target):
     """Messages on the platform's own broker, one per line: `alerts/<domain>/<priority>/<alarm_id>`."""
 
     type: Literal["broker"]
-    prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=32)] = "alerts"
-    """First level of the topic."""
 
 
 class OpenIdClient(Model):

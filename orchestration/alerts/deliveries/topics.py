@@ -16,7 +16,7 @@ from nats.errors import Error as NatsError
 
 from ingestion.errors import VigieError
 from ingestion.stream import broker as streams
-from ingestion.stream.names import Broker
+from ingestion.stream.names import ALERTS_ROOT, Broker
 from orchestration.alerts.deliveries.outbound import Refused, TryLater
 from orchestration.alerts.deliveries.targets import Topics
 from orchestration.alerts.deliveries.webhook import message
@@ -27,13 +27,13 @@ _FLUSH_S: Final = 5
 _NO_DOMAIN: Final = "none"
 
 
-def subject(prefix: str, alarm: dict[str, Any]) -> str:
+def subject(alarm: dict[str, Any]) -> str:
     """Return the subject of an alarm.
 
-    >>> subject("alerts", {"domain": "EP", "priority": 1, "alarm_id": 7})
+    >>> subject({"domain": "EP", "priority": 1, "alarm_id": 7})
     'alerts.EP.1.7'
     """
-    return f"{prefix}.{alarm['domain'] or _NO_DOMAIN}.{alarm['priority']}.{alarm['alarm_id']}"
+    return f"{ALERTS_ROOT}.{alarm['domain'] or _NO_DOMAIN}.{alarm['priority']}.{alarm['alarm_id']}"
 
 
 class TopicSender:
@@ -58,7 +58,7 @@ class TopicSender:
         if len(body) > nc.max_payload:
             raise Refused(f"a message of {len(body):,} bytes is more than the broker takes ({nc.max_payload:,})")
         try:
-            await nc.publish(subject(self._target.prefix, entry.alarm), body, headers={"Nats-Msg-Id": f"{self._instance}-{entry.seq}"})
+            await nc.publish(subject(entry.alarm), body, headers={"Nats-Msg-Id": f"{self._instance}-{entry.seq}"})
             await nc.flush(timeout=_FLUSH_S)
         except (OSError, NatsError) as error:
             await self.close()
