@@ -27,6 +27,8 @@ LANDED_ROOT: Final = "landed"
 # The consumer whose durables are read in order, by one process alone.
 ALERTS: Final = "alerts"
 LANDED_DURABLE: Final = f"{ALERTS}-landed"
+# What the platform says of alarms (`alerts.<domain>.<priority>.<alarm_id>`); a feed let in there would be sent it.
+ALERTS_ROOT: Final = "alerts"
 SUBJECT_ROOT: Final = "in"
 # What the HTTP intake publishes to, before the broker's mapping gives it a partition: `http.<feed>.<key>`.
 HTTP_ROOT: Final = "http"

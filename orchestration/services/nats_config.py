@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ingestion.stream.names import ACCOUNT, HTTP_ROOT, LANDED_ROOT, PARTITIONS, PLATFORM_USER, SUBJECT_ROOT, topic_subject
+from ingestion.stream.names import ACCOUNT, ALERTS_ROOT, HTTP_ROOT, LANDED_ROOT, PARTITIONS, PLATFORM_USER, SUBJECT_ROOT, topic_subject
 from orchestration.services import ports
 
 # A notification of a thousand entities is 2 MiB; more in one message is a file, and belongs to `vigie ingest`.
@@ -31,7 +31,7 @@ ADMIN_USER: Final = "vigie-admin"
 # In a topic: what the broker's language takes for its own, even between quotes.
 _NOT_IN_TOPICS: Final = re.compile(r'["\\{}$]|[^\S ]')
 # First topic levels that are the platform's own.
-RESERVED: Final = frozenset({SUBJECT_ROOT, HTTP_ROOT, LANDED_ROOT})
+RESERVED: Final = frozenset({SUBJECT_ROOT, HTTP_ROOT, LANDED_ROOT, ALERTS_ROOT})
 
 
 @dataclass(frozen=True)

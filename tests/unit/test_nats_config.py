@@ -81,6 +81,7 @@ def test_of_two_feeds_that_overlap_the_one_in_force_stays_and_both_are_named() -
         ("vigie", "x/#", "own user"),
         ("a", "http/x", "platform's own"),
         ("a", "in/#", "platform's own"),
+        ("a", "alerts/EP/+/#", "platform's own"),
         ("a", 'x/"y', "cannot"),
         ("a", "x/$1/+", "cannot"),
     ],
