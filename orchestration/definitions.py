@@ -17,6 +17,7 @@ from orchestration.assets import feeds as feed_assets
 from orchestration.assets.common import Instance
 from orchestration.dbt import project
 from orchestration.jobs import BUILD_JOB, build_job, build_schedule
+from orchestration.sensors import alerts_sensor
 from orchestration.settings import Settings
 
 __all__ = ["BUILD_JOB", "build_defs", "defs"]
@@ -52,6 +53,7 @@ def build_defs(settings: Settings | None = None, **overrides: Any) -> dg.Definit
         asset_checks=feed_assets.feed_checks(feeds),
         jobs=[build_job, streams.stream_job, maintenance.maintain_job()],
         schedules=[build_schedule(), streams.stream_schedule(), maintenance.maintain_schedule(), *feed_assets.feed_schedules(feeds)],
+        sensors=[alerts_sensor()],
         resources=resources,
         # Steps of one run take turns on the lake anyway; a process per step costs four to six seconds each.
         executor=EXECUTOR,

@@ -126,7 +126,7 @@ def message(rule: Rule, alarm: Alarm) -> str:
     """Return the sentence of an alarm, with what is known filled in; what is not known is left out."""
     known: dict[str, Any] = {
         **alarm.details,
-        "asset": alarm.asset_name or alarm.asset_ref,
+        "asset": alarm.asset_name or alarm.asset_ref or alarm.details.get("asset") or alarm.details.get("feed") or "—",
         "value": french(alarm.value) if alarm.value is not None else alarm.value_text,
         "text": alarm.value_text,
         "unit": french_unit(alarm.unit),
