@@ -265,8 +265,9 @@ def section(found: dict[str, Any], machine: str) -> str:
 
 {machine}
 The deviation rule, in the engine, on labelled public series; the same settings for all ({settings}),
-chosen on every second file of NAB. Beside it {found["sigmas"]:g} standard deviations over everything seen so far, with the same delays. Precision: raises in a window of all raises,
-one counted for each window; delay: median, from the window's start. SKAB's twenty minutes are read as four days.
+chosen on every second file of NAB.
+Beside it {found["sigmas"]:g} standard deviations over everything seen so far, with the same delays. Precision: raises in
+a window of all raises, one counted for each window; delay: median, from the window's start. SKAB's twenty minutes are read as four days.
 
 | | windows | rule: found | false | precision | recall | delay \
 | baseline: found | false | precision | recall | delay |

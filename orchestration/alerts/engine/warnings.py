@@ -199,12 +199,12 @@ class Warnings:
         now, ident = self._published, message.ident
         self._forget(now)
         touched: dict[_Key, None] = {}
-        for other in message.ends:
-            self._ended[f"{message.source}|{other}"] = now
-            for key in [k for k, t in self._told.items() if k[0] == message.source and any(p.ident == other for p in t.periods)]:
-                told = self._told[key]
-                told.periods = [p for p in told.periods if p.ident != other]
-                touched[key] = None
+        if ends := set(message.ends):
+            self._ended |= {f"{message.source}|{other}": now for other in message.ends}
+            for key, told in self._told.items():
+                if key[0] == message.source and any(p.ident in ends for p in told.periods):
+                    told.periods = [p for p in told.periods if p.ident not in ends]
+                    touched[key] = None
         if f"{message.source}|{ident}" in self._ended:
             self._ended[f"{message.source}|{ident}"] = now  # a feed repeats what was ended
         else:
