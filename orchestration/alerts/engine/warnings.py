@@ -137,6 +137,7 @@ class _Saved:
     messages: list[_Message]
     told: list[tuple[_Key, _Told]]
     ended: dict[str, int]
+    forgot: int
 
 
 class Warnings:
@@ -144,11 +145,13 @@ class Warnings:
 
     def __init__(self, level: int, ahead_us: int) -> None:
         self.level, self.ahead_us = level, ahead_us
-        self._clock = self._published = 0
+        self._clock = self._published = self._forgot = 0
         self._messages: dict[tuple[str, str], _Message] = {}  # by source and alert, not complete yet
         self._told: dict[_Key, _Told] = {}
+        self._of: dict[tuple[str, str], dict[_Key, None]] = {}  # where an alert (source, identifier) has periods
         self._ended: dict[str, int] = {}  # alerts, and alerts in an area, that are over: when they were last heard of
         self._timers: list[tuple[int, _Key]] = []  # heap; one that has nothing to say any more says nothing
+        self._waiting: set[tuple[int, _Key]] = set()  # the same
 
     def take(self, row: Observed) -> list[WarningState]:
         """Take a row, in stream order; return what changed by messages complete before it. Rows that are no warning's change nothing."""
@@ -189,7 +192,8 @@ class Warnings:
     def _until(self, now: int) -> list[WarningState]:
         found: list[WarningState] = []
         while self._timers and self._timers[0][0] <= now:
-            at, key = heapq.heappop(self._timers)
+            at, key = due = heapq.heappop(self._timers)
+            self._waiting.remove(due)
             found += self._judge(key, at, is_told=False)
         self._clock = max(self._clock, now)
         return found
@@ -201,10 +205,10 @@ class Warnings:
         touched: dict[_Key, None] = {}
         if ends := set(message.ends):
             self._ended |= {f"{message.source}|{other}": now for other in message.ends}
-            for key, told in self._told.items():
-                if key[0] == message.source and any(p.ident in ends for p in told.periods):
-                    told.periods = [p for p in told.periods if p.ident not in ends]
-                    touched[key] = None
+            for key in sorted({k for other in message.ends for k in self._of.get((message.source, other), ())}):
+                told = self._told[key]
+                self._put(key, told, [p for p in told.periods if p.ident not in ends])
+                touched[key] = None
         if f"{message.source}|{ident}" in self._ended:
             self._ended[f"{message.source}|{ident}"] = now  # a feed repeats what was ended
         else:
@@ -223,7 +227,7 @@ class Warnings:
             return
         for period in told.periods:
             self._ended["|".join((*key, period.ident))] = self._published
-        told.periods = []
+        self._put(key, told, [])
         touched[key] = None
 
     def _tell(self, message: _Message, touched: dict[_Key, None]) -> None:
@@ -238,19 +242,34 @@ class Warnings:
             told = self._told.setdefault(key, _Told(message.feed))
             is_nameless = message.ident.startswith(_NAMELESS)
             kept = [p for p in told.periods if p.ident != message.ident and not (is_nameless and p.ident.startswith(_NAMELESS))]
-            told.feed, told.periods = message.feed, kept + [p for p in periods if p.level >= self.level]
+            told.feed = message.feed
+            self._put(key, told, kept + [p for p in periods if p.level >= self.level])
             for period in periods:
                 for at in (period.onset - self.ahead_us, period.expires):
-                    if at > self._published:
+                    if at > self._published and (at, key) not in self._waiting:
+                        self._waiting.add((at, key))
                         heapq.heappush(self._timers, (at, key))
             touched[key] = None
+
+    def _put(self, key: _Key, told: _Told, periods: list[_Period]) -> None:
+        """Give an area other periods."""
+        before, after = {p.ident for p in told.periods}, {p.ident for p in periods}
+        told.periods = periods
+        for ident in before - after:
+            areas = self._of[key[0], ident]
+            del areas[key]
+            if not areas:
+                del self._of[key[0], ident]
+        for ident in sorted(after - before):
+            self._of.setdefault((key[0], ident), {})[key] = None
 
     def _judge(self, key: _Key, at: int, *, is_told: bool) -> list[WarningState]:
         """Return what an area has from an instant on, if people read something else in it than in what it had."""
         told = self._told.get(key)
         if told is None:
             return []
-        told.periods = [p for p in told.periods if p.expires > at]
+        if any(p.expires <= at for p in told.periods):
+            self._put(key, told, [p for p in told.periods if p.expires > at])
         near = [p for p in told.periods if p.onset - self.ahead_us <= at]
         near.sort(key=lambda p: (-p.level, p.onset, p.expires, p.ident))
         last, state = told.last, None
@@ -290,28 +309,27 @@ class Warnings:
         )
 
     def _forget(self, now: int) -> None:
-        if len(self._ended) > 2 * len(self._told) + 100:  # looked through now and then, not at each message
+        if now - self._forgot >= _REMEMBERED // 100:  # looked through now and then, not at each message
+            self._forgot = now
             self._ended = {mark: at for mark, at in self._ended.items() if now - at < _REMEMBERED}
 
     def to_bytes(self) -> bytes:
         """Return the state, rows of a message still incomplete included."""
-        saved = _Saved(self._clock, self._published, list(self._messages.values()), list(self._told.items()), self._ended)
+        saved = _Saved(self._clock, self._published, list(self._messages.values()), list(self._told.items()), self._ended, self._forgot)
         return msgspec.msgpack.encode(saved)
 
     @classmethod
     def from_bytes(cls, body: bytes, level: int, ahead_us: int) -> Warnings:
-        """Return the state as it was saved.
-
-        Raises:
-            msgspec.MsgspecError: the bytes are none.
-        """
+        """Return the state as it was saved. Bytes that are none raise `msgspec.MsgspecError`."""
         saved = msgspec.msgpack.decode(body, type=_Saved)
         found = cls(level, ahead_us)
-        found._clock, found._published, found._ended = saved.clock, saved.published, saved.ended
+        found._clock, found._published, found._ended, found._forgot = saved.clock, saved.published, saved.ended, saved.forgot
         found._messages = {(m.source, m.ident): m for m in saved.messages}
-        found._told = dict(saved.told)
-        due = {(at, k) for k, t in saved.told for p in t.periods for at in (p.onset - ahead_us, p.expires) if at > saved.clock}
-        found._timers = sorted(due)
+        for key, told in saved.told:
+            found._told[key] = _Told(told.feed, last=told.last)
+            found._put(key, found._told[key], told.periods)
+        found._waiting = {(at, k) for k, t in saved.told for p in t.periods for at in (p.onset - ahead_us, p.expires) if at > saved.clock}
+        found._timers = sorted(found._waiting)
         return found
 
 
