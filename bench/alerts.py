@@ -229,7 +229,7 @@ def _token(settings: Settings) -> str:
 
 def _rows(settings: Settings, sql: str) -> list[dict[str, Any]]:
     with psycopg.connect(settings.app_url.get_secret_value(), row_factory=dict_row) as con:
-        return con.execute(sql).fetchall()  # type: ignore[arg-type] # statements of this benchmark
+        return con.execute(sql).fetchall()
 
 
 def _until(holds: Callable[[], bool], what: str) -> None:

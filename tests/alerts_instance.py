@@ -115,7 +115,7 @@ class AlertsInstance:
     def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
         """Return rows of the application's database."""
         with psycopg.connect(self.settings.app_url.get_secret_value(), row_factory=dict_row) as con:
-            return con.execute(sql, parameters).fetchall()  # type: ignore[arg-type] # statements of tests
+            return con.execute(sql, parameters).fetchall()
 
     def alarms(self, rule: str) -> list[dict[str, Any]]:
         """Return the alarms of a rule, by number."""

@@ -26,8 +26,9 @@ import psycopg
 
 from ingestion.errors import VigieError
 from orchestration.alerts import heartbeat
+from orchestration.alerts.drafting import Draft
 from orchestration.alerts.model import Change
-from orchestration.alerts.store.store import Compose, Store
+from orchestration.alerts.store.store import Store
 from orchestration.alerts.store.turn import Connection, connect
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ _AGAIN_S: Final = 0.2
 _PART: Final = "runtime"
 _TOKEN: Final = "run"  # noqa: S105 - the name of a line, not a secret
 
+Compose = Callable[[Change], Draft]
 Cursor = tuple[str, int, str]
 """(stream, partition, lane): `fast` or `mapped`."""
 State = tuple[str, str, bytes | None]
@@ -205,6 +207,17 @@ class Writer:
         self._saver.drop()
 
     # --- threads
+
+    def _watched(self, work: Callable[[], None]) -> None:
+        """Run a thread's work; a defect ends the engine, which the supervisor starts again, and not this thread alone."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - whatever it is, going on without this thread would lose alarms in silence
+            _log.exception("the engine must end")
+            self.failure = VigieError(
+                f"a defect of the platform: {type(error).__name__}: {error}", remedy="nothing is lost; vigie logs alerts says where"
+            )
+            self._told()
 
     def _commit_all(self) -> None:
         store = Store(self._locked.lent)
