@@ -108,22 +108,34 @@ def _release(turn: Turn, parents: list[int]) -> None:
 
 def _flood(turn: Turn) -> None:
     """Present what a flood holds, as there is room: the urgent ones while it lasts, then all that still hold."""
-    is_calm = flood.is_calm(turn)
-    held = turn.select(f"{_FLOODED} ORDER BY NOT is_active, priority, raised_at, alarm_id LIMIT %(most)s", {"most": _AT_ONCE})
-    held = [a for a in held if a.suppressed_by == "flood" and a.closed_at is None]
-    over = flood.standing(turn)
+    over, is_calm = flood.standing(turn), flood.is_calm(turn)
     if over is not None and not is_calm:
-        for alarm in held:
-            if alarm.parent_id != over.alarm_id:  # a person closed the flood's alarm, and it went on
+        # A person closed the flood's alarm, and it went on under another.
+        for alarm in turn.select(f"{_FLOODED} AND parent_id <> %(over)s LIMIT %(most)s", {"over": over.alarm_id, "most": _AT_ONCE}):
+            if alarm.suppressed_by == "flood":
                 grouping.hold(turn, alarm, "flood", alarm.suppress_reason or over.title, over)
-    for alarm in held:
-        if is_calm and not alarm.is_active and not alarm.closes_by_hand:
+        _admit(turn, f"{_FLOODED} AND is_active AND priority = {Priority.HIGH:d}")
+        return
+    for alarm in turn.select(f"{_FLOODED} AND NOT is_active AND NOT closes_by_hand LIMIT %(most)s", {"most": _AT_ONCE}):
+        if alarm.suppressed_by == "flood" and alarm.closed_at is None:
             turn.save(lifecycle.closed(alarm, PLATFORM, turn.now, "Revenue à la normale pendant l'afflux."))
-        elif flood.room(turn, alarm) > 0 and (is_calm or (alarm.priority == Priority.HIGH and alarm.is_active)):
+    if _admit(turn, f"{_FLOODED} AND (is_active OR closes_by_hand)"):
+        flood.end(turn)
+
+
+def _admit(turn: Turn, where: str) -> bool:
+    """Present alarms that a flood holds, the most urgent first, as many as there is room for; returns whether none is left."""
+    # More than there can ever be room for at once.
+    waiting = turn.select(f"{where} ORDER BY priority, raised_at, alarm_id LIMIT %(most)s", {"most": 2 * flood.MOST})
+    waiting = [a for a in waiting if a.suppressed_by == "flood" and a.closed_at is None]
+    left = 0
+    for alarm in waiting:
+        if flood.room(turn, alarm) > 0:
             flood.count(turn, alarm)
             turn.save(lifecycle.unsuppressed(alarm, turn.now))
-    if is_calm and len(held) < _AT_ONCE and all(a.suppressed_by is None or a.closed_at is not None for a in held):
-        flood.end(turn)
+        else:
+            left += 1
+    return not left
 
 
 def _suppressions(turn: Turn) -> None:

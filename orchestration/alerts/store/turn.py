@@ -186,9 +186,8 @@ class Turn:
             cursor.executemany(UPDATE_ALARM, [to_row(a) for a in self._changed.values()])
         if self.entries:
             cursor.executemany(INSERT_ENTRY, [entry_row(self._as_put(e)) for e in self.entries])
-        self.con.execute(_ADVANCE, [self._seq, self._alarm_id], prepare=True)
-        if is_flood_changed:
-            self.con.execute(_KEEP_FLOOD, [self.presented, self.offered, self.calm_since, self.flood_id], prepare=True)
+        head = [self._seq, self._alarm_id, self.presented, self.offered, self.calm_since, self.flood_id]
+        self.con.execute(_KEEP_HEAD, head, prepare=True)
         if self.entries:
             self.con.execute("SELECT pg_notify(%s, %s)", [CHANNEL, f"{self._first_seq + 1}:{self._seq}"], prepare=True)
 
@@ -203,9 +202,9 @@ class Turn:
 
 
 _TAKE: Final = "SELECT seq, alarm_id, presented, offered, calm_since, flood_id FROM alerts.head FOR UPDATE"
-_ADVANCE: Final = "UPDATE alerts.head SET seq = %s, alarm_id = %s"
-_KEEP_FLOOD: Final = (
-    "UPDATE alerts.head SET presented = %s::timestamptz[], offered = %s::timestamptz[], calm_since = %s::timestamptz, flood_id = %s::bigint"
+_KEEP_HEAD: Final = (
+    "UPDATE alerts.head SET seq = %s, alarm_id = %s, presented = %s::timestamptz[], offered = %s::timestamptz[], "
+    "calm_since = %s::timestamptz, flood_id = %s::bigint"
 )
 
 
