@@ -23,7 +23,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from ingestion.errors import VigieError
 from orchestration.alerts import accounts
 from orchestration.alerts.access import SHIFT, Access
-from orchestration.alerts.feeds import api, problems
+from orchestration.alerts.feeds import answers, api, problems
 from orchestration.alerts.store.store import Store, open_pool
 from orchestration.settings import Settings
 from orchestration.web import signin
@@ -101,6 +101,8 @@ def create_app(settings: Settings, *, with_page: bool = False) -> FastAPI:
         return JSONResponse({"status": "ok"})
 
     app.include_router(signin.router(access))
+    described = app.openapi
+    app.openapi = lambda: answers.complete(described())  # type: ignore[method-assign] # FastAPI's own way to change its document
     app.include_router(api.router(settings, pool.connection, store, access, live))
     if with_page:  # last: it takes every path that is left
         from orchestration.alerts.page import add as page  # noqa: PLC0415 - NiceGUI takes a second to load

@@ -146,6 +146,13 @@ class Load(Answer):
     critical: int = Field(description="Of the presented ones, those of priority 1.", examples=[0])
 
 
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an OpenAPI document with its examples whole: FastAPI leaves what is null out of them, and every key is always answered."""
+    for name, example in (("Alarm", EXAMPLE), ("JournalLine", EXAMPLE_ENTRY)):
+        document["components"]["schemas"][name]["example"] = example
+    return document
+
+
 # --- what is asked
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000)]

@@ -95,6 +95,8 @@ def feed(issuer: Issuer, messages: list[Message], alarms: Mapping[int, Mapping[s
         etree.SubElement(entry, f"{{{NAMESPACE}}}category", term=message.type, label=_LABEL_FR[message.type])
         href = f"{base}/api/alarms/{message.alarm_id}/cap?seq={message.seq}"
         etree.SubElement(entry, f"{{{NAMESPACE}}}link", rel="alternate", type=CAP_TYPE, href=href)
+        # Readers for people open a page, and would open the identifier for want of one: the wall.
+        etree.SubElement(entry, f"{{{NAMESPACE}}}link", rel="alternate", type="text/html", href=f"{base}/")
         etree.SubElement(entry, f"{{{NAMESPACE}}}content", type=CAP_TYPE).append(document)
     return root
 
