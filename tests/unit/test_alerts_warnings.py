@@ -272,3 +272,43 @@ def test_cut_anywhere_and_however_the_clock_is_read_it_says_the_same(whole: list
     warnings = Warnings.from_bytes(warnings.to_bytes(), 2, 3 * HOUR)
     found += _run(warnings, STEPS[cut:], clock)
     assert found + warnings.advance(NOON + 2 * DAY) == whole
+
+
+said = st.lists(
+    st.tuples(
+        st.integers(0, 5),  # its identifier
+        st.lists(st.integers(0, 5), max_size=2),  # whom it refers to
+        st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(0, 8)), max_size=3),  # area, level, hours until its onset
+        st.integers(0, 6),  # hours since the message before
+    ),
+    max_size=12,
+)
+Said = list[tuple[int, list[int], list[tuple[int, int, int]], int]]
+
+
+def _tell(said: Said, cut: int = -1) -> tuple[list[WarningState], bytes]:
+    warnings, found, published = Warnings(2, 3 * HOUR), [], NOON
+    for i, (ident, refs, areas, after) in enumerate(said):
+        if i == cut:
+            warnings = Warnings.from_bytes(warnings.to_bytes(), 2, 3 * HOUR)
+        published += after * HOUR + 1
+        found += warnings.advance(published)
+        name = f"m{ident}"
+        for ref in refs:
+            found += warnings.take(Observed("f", "s", f"alert:m{ref}", "warning_status", published, 0, None, None, published, name))
+        for area, level, ahead in areas:
+            onset = published + ahead * HOUR
+            found += warnings.take(Observed("f", "s", f"zone{area}", "warning.wind", onset, level, None, None, published, name))
+    return found + warnings.advance(published + 60 * DAY), warnings.to_bytes()
+
+
+@given(said, st.integers(0, 12))
+def test_whatever_is_said_each_area_tells_one_story(said: Said, cut: int) -> None:
+    whole, end = _tell(said)
+    assert _tell(said, cut) == (whole, end)
+    for area in {s.area for s in whole}:
+        story = [s for s in whole if s.area == area]
+        assert [s.at for s in story] == sorted(s.at for s in story)
+        assert [s.was_active for s in story] == [False, *(s.level > 0 for s in story[:-1])]
+        assert all(s.level >= 2 or s.was_active for s in story)  # nothing that was not in force ends
+        assert story[-1].level == 0  # everything ends in the end
