@@ -21,6 +21,8 @@ _SHELVING: Final = {30: "30 min", 60: "1 h", 120: "2 h", 240: "4 h", 480: "8 h"}
 _LONGER: Final = {1440: "24 h", 4320: "3 jours", 10080: "7 jours"}
 # What operators say most; a click instead of typing.
 _REASONS: Final = ("Travaux en cours", "Défaut connu, intervention demandée", "Capteur en défaut", "Essai")
+# No fading: the next key is for the wall, and must not fall into a window that is leaving.
+_AT_ONCE: Final = "transition-duration=0"
 # A sentence or two: what is longer belongs in the work order.
 _LONGEST_TEXT: Final = 1000
 _KEYS: Final = (
@@ -55,7 +57,7 @@ def _buttons(dialog: ui.dialog, label: str, send: Any) -> None:
 
 async def shelve(alarms: list[Alarm], *, is_supervisor: bool) -> tuple[dt.timedelta, str] | None:
     """Ask for how long alarms are put aside, and why; more than 8 hours are a supervisor's."""
-    with ui.dialog() as dialog, ui.card().classes("ask"):
+    with ui.dialog().props(_AT_ONCE) as dialog, ui.card().classes("ask"):
         ui.label("Mettre de côté").classes("ask-title")
         ui.label(_titled(alarms)).classes("ask-what")
         length = ui.toggle({**_SHELVING, **(_LONGER if is_supervisor else {})}, value=60).props("no-caps unelevated").classes("lengths")
@@ -89,7 +91,7 @@ async def close(alarm: Alarm) -> str | None:
 
 
 async def _text(title: str, alarms: list[Alarm], label: str, button: str, *, must: str | None, hint: str | None = None) -> str | None:
-    with ui.dialog() as dialog, ui.card().classes("ask"):
+    with ui.dialog().props(_AT_ONCE) as dialog, ui.card().classes("ask"):
         ui.label(title).classes("ask-title")
         ui.label(_titled(alarms)).classes("ask-what")
         if hint:
@@ -111,7 +113,7 @@ async def _text(title: str, alarms: list[Alarm], label: str, button: str, *, mus
 
 async def assign(alarms: list[Alarm], me: Who, names: Mapping[str, str]) -> str | None:
     """Ask who takes alarms on: a login; an empty text gives them back; None when the operator thought better of it."""
-    with ui.dialog() as dialog, ui.card().classes("ask"):
+    with ui.dialog().props(_AT_ONCE) as dialog, ui.card().classes("ask"):
         ui.label("Prendre en charge").classes("ask-title")
         ui.label(_titled(alarms)).classes("ask-what")
         with ui.element("div").classes("people"):
@@ -131,7 +133,7 @@ async def assign(alarms: list[Alarm], me: Who, names: Mapping[str, str]) -> str 
 
 async def keys(*, can_act: bool) -> None:
     """Show the keys."""
-    with ui.dialog() as dialog, ui.card().classes("ask"):
+    with ui.dialog().props(_AT_ONCE) as dialog, ui.card().classes("ask"):
         ui.label("Touches du clavier").classes("ask-title")
         shown = "".join(f"<dt><kbd>{key}</kbd></dt><dd>{said}</dd>" for key, said in (*_KEYS, *(_ACTION_KEYS if can_act else ())))
         ui.html(shown, sanitize=False, tag="dl").classes("keys")

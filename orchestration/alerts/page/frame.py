@@ -52,7 +52,7 @@ def search() -> str:
 def picked() -> str:
     """Return the bar of what is selected; the browser counts."""
     return (
-        '<b id="picked-count"></b> <button type="button" class="act main" data-do="ack">Acquitter <kbd>A</kbd></button>'
+        '<b id="picked-count"></b> <button type="button" class="act first" data-do="ack">Acquitter <kbd>A</kbd></button>'
         '<button type="button" class="act" data-do="assign">Prendre en charge <kbd>P</kbd></button>'
         '<button type="button" class="act" data-do="shelve">Mettre de côté <kbd>S</kbd></button>'
         '<button type="button" class="act" data-local="unpick">Désélectionner <kbd>Échap</kbd></button>'
@@ -104,7 +104,7 @@ def _flooded(board: Board) -> str | None:
 
 
 def _kinds(hidden: list[Alarm]) -> str:
-    counted = Counter(words.DOMAINS.get(a.domain or "", a.domain or "sans domaine") for a in hidden)
+    counted = Counter(words.DOMAINS.get(a.domain or "", a.domain or "Autres") for a in hidden)
     return ", ".join(f"{name} : {n}" for name, n in counted.most_common(4))
 
 

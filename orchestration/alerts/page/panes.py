@@ -62,7 +62,7 @@ def _actions(alarm: Alarm, *, can_intervene: bool) -> str:
 
 
 def _button(alarm: Alarm, do: str, text: str, key: str, *, is_main: bool = False) -> str:
-    kind = "act main" if is_main else "act"
+    kind = "act first" if is_main else "act"
     return f'<button type="button" class="{kind}" data-do="{do}" data-id="{alarm.alarm_id}">{text} <kbd>{key}</kbd></button>'
 
 

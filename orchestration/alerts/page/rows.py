@@ -113,7 +113,7 @@ def row(alarm: Alarm, names: Mapping[str, str] | None = None, *, can_act: bool =
 
 def row_class(alarm: Alarm) -> str:
     """Return what the style of a row hangs on."""
-    return f"row p{alarm.priority} {_STATE_CLASS[alarm.state] if alarm.is_presented else 'aside'}"
+    return f"alarm p{alarm.priority} {_STATE_CLASS[alarm.state] if alarm.is_presented else 'aside'}"
 
 
 def tabs(shown: Shown, chosen: Tab) -> str:
@@ -133,7 +133,7 @@ def domains(shown: Shown, chosen: str | None) -> str:
         found.setdefault(chosen, 0)
     every = sum(shown.domains.values())
     buttons = [_domain("*", "Tous les domaines", every, is_chosen=chosen is None)]
-    buttons += [_domain(d, words.DOMAINS.get(d, d or "Sans domaine"), n, is_chosen=d == chosen) for d, n in sorted(found.items())]
+    buttons += [_domain(d, words.DOMAINS.get(d, d or "Autres"), n, is_chosen=d == chosen) for d, n in sorted(found.items())]
     return "".join(buttons)
 
 

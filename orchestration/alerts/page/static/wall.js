@@ -20,7 +20,7 @@
   const one = (selector) => document.querySelector(selector);
   const now = () => Date.now() + offset;
   const emit = (said) => window.emitEvent && window.emitEvent("vigie", said);
-  const dialogIsOpen = () => one(".q-dialog__inner") !== null;
+  const dialogIsOpen = () => one('.q-dialog__inner:not([class*="leave"])') !== null;
 
   // --- time
 
