@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# Half of the quarter of an hour in which somebody must answer for the engine is gone after fifteen of them; an evaluation takes a
-# third of a second.
+# A silent engine is to be answered for within five minutes: half a minute of them may pass before it is told. An evaluation takes
+# half a second of a core, most of it to open the lake.
 EVERY_S: Final = 30
 # Nobody watched when the last look is older than this: four looks missed, so that a busy daemon is not taken for a stopped instance.
 BREAK: Final = dt.timedelta(seconds=4 * EVERY_S)

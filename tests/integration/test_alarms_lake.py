@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from ingestion.errors import VigieError
@@ -19,7 +20,10 @@ from ingestion.lake.counts import landed_since
 from ingestion.lake.ledger import JOURNAL, feed_totals
 from ingestion.lake.session import connect
 from ingestion.lake.tables import create_lake
+from orchestration import inputs, settling
 from orchestration.alerts import lifecycle, to_lake
+from orchestration.assets.common import Instance
+from orchestration.jobs import build_schedule
 from orchestration.settings import Settings
 from quality import landings
 from tests.integration.dbt_lake import Lake
@@ -153,6 +157,36 @@ def test_a_missing_line_stops_the_landing(told: Settings) -> None:
         to_lake.land(told)
     assert rows(told) == []
     assert alarm_journal.last_line(told.lake) == 0
+
+
+# --- with each build
+
+
+def test_a_build_that_is_asked_for_begins_with_the_journal(told: Settings) -> None:
+    assert inputs.due(told, dt.datetime.now(dt.UTC)).is_empty
+    problems: list[str] = []
+    settling.settle(told, problems.append)
+    assert problems == []
+    assert len(rows(told)) == 5
+    assert inputs.due(told, dt.datetime.now(dt.UTC)).is_due
+
+
+def test_the_schedule_lands_the_journal_and_builds_for_it(told: Settings, tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as dagster:
+        context = dg.build_schedule_context(dagster, resources={"instance": Instance(home=str(told.home))},
+                                            scheduled_execution_time=dt.datetime.now(dt.UTC))  # fmt: skip
+        asked = build_schedule()(context)
+    assert isinstance(asked, dg.RunRequest)
+    assert len(rows(told)) == 5
+
+
+def test_what_keeps_the_journal_from_the_lake_holds_up_no_build(told: Settings) -> None:
+    to_lake.land(told)
+    with opened(told, Clock()) as (_, con):
+        con.execute("UPDATE alerts.head SET seq = 2")
+    problems: list[str] = []
+    settling.settle(told, problems.append)
+    assert problems == ["the journal of alarms was not landed: the journal of alarms ends at line 2, but the lake holds it up to line 5"]
 
 
 # --- the models, on a real lake
