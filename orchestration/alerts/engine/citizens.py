@@ -77,6 +77,8 @@ class ReportRule:
         self._within = round(when.within.total_seconds() * SECOND)
         self._places = Places(when.radius_m, self._within)
         self._open: dict[str, _Place] = {}
+        # When each report was last told (what was published before says nothing), and when each was closed.
+        self._said: dict[str, int] = {}
         self._closed: dict[str, int] = {}
         self._faults: dict[str, list[tuple[Any, Any, str]]] = {}
         self.expiry = _Expiry(self)
@@ -123,11 +125,20 @@ class ReportRule:
     def take(self, report: Reported, now: int) -> None:
         """Take a report as it stands."""
         ref = f"{report.source}|{report.duplicate_of or report.report_ref}"
+        own = f"{report.source}|{report.report_ref}"
+        if self._said.get(own, -1) > report.published_at:
+            return
+        if self._places.get(ref) is None and report.opened_at <= now - self._within:
+            return  # too old to count, open or closed: a history that is landed leaves nothing behind
+        self._said[own] = report.published_at
+        self._touched(self)
+        if len(self._said) % _PRUNED_EACH == 0:
+            self._said = {r: at for r, at in self._said.items() if at > report.published_at - FORGOTTEN}
         if report.closed_at is not None or (report.status is not None and fold(report.status) in _CLOSED):
             if report.duplicate_of is None:  # closing a duplicate says nothing of the original
                 self._close(ref, report.closed_at or report.published_at, report.published_at)
             return
-        if self._closed.get(ref, -1) >= report.published_at or report.opened_at <= now - self._within:
+        if self._closed.get(ref, -1) >= report.published_at:
             return
         fault = self._fault(report)
         if not self._counts(report, fault) or self._places.get(ref) is not None:
@@ -251,11 +262,13 @@ class ReportRule:
         for key, place in self._open.items():
             place.row.due = place.due
             rows[key] = place.row
-        return msgspec.msgpack.encode((self._places.to_bytes(), rows, self._closed))
+        return msgspec.msgpack.encode((self._places.to_bytes(), rows, self._closed, self._said))
 
     def load(self, body: bytes) -> set[str]:
         """Take a saved state; return the members that hold."""
-        places, rows, self._closed = msgspec.msgpack.decode(body, type=tuple[bytes, dict[str, PlaceRow], dict[str, int]])
+        places, rows, self._closed, self._said = msgspec.msgpack.decode(
+            body, type=tuple[bytes, dict[str, PlaceRow], dict[str, int], dict[str, int]]
+        )
         self._places = Places.from_bytes(places, self._when.radius_m, self._within)
         for key, row in rows.items():
             place = self._open[key] = _Place(self, key, row)

@@ -10,7 +10,6 @@ time, and into `state.extra` what the alarm should say.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
@@ -32,7 +31,13 @@ class Remembering(Protocol):
 
 
 class Condition(Protocol):
-    """One condition, compiled."""
+    """One condition, compiled.
+
+    Attributes:
+        is_plain: whether it needs no memory: then one that is not raised keeps no state at all.
+    """
+
+    is_plain: bool
 
     def judge(self, state: Remembering, seen: Observed) -> bool | None:
         """Return whether it holds."""
@@ -49,6 +54,8 @@ class Condition(Protocol):
 
 class _Forgetful:
     """A condition without memory."""
+
+    is_plain = True
 
     @staticmethod
     def dump(memory: Any) -> Any:
@@ -168,7 +175,12 @@ class FaultCondition(_Forgetful):
 
 
 class RateCondition:
-    """A figure rises or falls too fast: against the least and the greatest of the span before it."""
+    """A figure rises or falls too fast: against the least and the greatest of the span before it.
+
+    Its memory is two lists of (instant, value): an empty deque alone takes 600 bytes, and there is one for each asset.
+    """
+
+    is_plain = False
 
     def __init__(self, when: Rate) -> None:
         self._rises, self._falls = when.rises, when.falls
@@ -181,11 +193,11 @@ class RateCondition:
         if value is None or not math.isfinite(value):
             return None
         if state.memory is None:
-            state.memory = (deque(), deque())
+            state.memory = ([], [])
         lows, highs = state.memory
         for side in (lows, highs):
             while side and side[0][0] < at - self._over:
-                side.popleft()
+                del side[0]
         rose = value - lows[0][1] if lows else 0.0
         fell = highs[0][1] - value if highs else 0.0
         # Only what can still be the least (greatest) later is kept: lows rise, highs fall.
@@ -193,9 +205,10 @@ class RateCondition:
             lows.pop()
         while highs and highs[-1][1] <= value:
             highs.pop()
+        sample = (at, value)
         for side in (lows, highs):
             if not side or at - side[-1][0] >= self._step:
-                side.append((at, value))
+                side.append(sample)
         holds = (self._rises is not None and rose > self._rises) or (self._falls is not None and fell > self._falls)
         if holds:
             state.extra = {"change": rose if self._rises is not None and rose > self._rises else -fell}
@@ -203,17 +216,19 @@ class RateCondition:
 
     @staticmethod
     def dump(memory: Any) -> Any:
-        """Return both sides as lists."""
-        return None if memory is None else [list(side) for side in memory]
+        """Return both sides."""
+        return memory
 
     @staticmethod
     def load(saved: Any) -> Any:
         """Return both sides."""
-        return None if saved is None else tuple(deque((int(t), float(v)) for t, v in side) for side in saved)
+        return None if saved is None else tuple([(int(t), v) for t, v in side] for side in saved)
 
 
 class DeviationCondition:
     """A figure is far from what is usual. It is learned from while it deviates too: what stays is usual in the end."""
+
+    is_plain = False
 
     def __init__(self, when: Deviation, bucket: Callable[[int], int]) -> None:
         self._when, self._bucket = when, bucket

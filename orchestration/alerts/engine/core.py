@@ -13,7 +13,8 @@ judged at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from orchestration.alerts.engine.authorities import WarningRule, is_warning
 from orchestration.alerts.engine.citizens import ReportRule
@@ -183,6 +184,8 @@ class Engine:
                 continue
             state = states.get(watcher) if states else None
             if state is None:
+                if watcher.is_plain and not watcher.condition.judge(_BLANK, seen):
+                    continue
                 state = State(watcher, seen.feed, seen.source, seen.asset_ref, seen.property)
                 watcher.observe(state, seen, self._now)
                 if not state.is_blank:
@@ -262,4 +265,13 @@ class Engine:
         self._now = max(self._now, self._keeper.load(rows, self._parts))
 
 
+@dataclass(slots=True)
+class _Blank:
+    """The state of a condition that has none: what is put into it is lost."""
+
+    memory: Any = None
+    extra: dict[str, Any] | None = None
+
+
+_BLANK: Final = _Blank()
 _UNKNOWN: Final = Series(())

@@ -132,11 +132,13 @@ class Watcher:
 
     Attributes:
         tag: tells conditions of one rule on one property apart: a fault.
+        is_plain: whether a state is needed only once the condition holds.
     """
 
     def __init__(self, rule: Rule, condition: Condition, hub: Hub, tag: str = "") -> None:
         self.rule, self.condition, self.tag = rule, condition, tag
         self.hub = hub
+        self.is_plain = condition.is_plain
         when = rule.when
         self._on_delay = round(getattr(when, "on_delay", _NO_DELAY).total_seconds() * SECOND)
         self._off_delay = round(getattr(when, "off_delay", _NO_DELAY).total_seconds() * SECOND)

@@ -19,6 +19,8 @@ _MICROSECONDS: Final = 1_000_000
 class _Happens:
     """What an event or a count remembers: plain lists."""
 
+    is_plain = False
+
     @staticmethod
     def judge(state: Any, seen: Observed) -> None:
         """Say nothing: an occasion is no level."""

@@ -51,6 +51,9 @@ class Routes:
                 case _:
                     pass  # reports, warnings: `citizens`, `authorities`; indicators and the platform: not the engine's
         self._watchers: dict[tuple[str, str], Watchers] = {}
+        # Equipment of a type in a commune is watched alike, unless a rule names codes.
+        self._of_kind: dict[tuple[str, str, str | None, str | None], Watchers] = {}
+        self._groups_of_kind: dict[tuple[str, str | None, str | None], tuple[Group, ...]] = {}
         self._shared: dict[Watchers, Watchers] = {}
         self._groups: dict[str, tuple[Group, ...]] = {}
         self._feeds: dict[str, tuple[FeedSilence, ...]] = {}
@@ -72,7 +75,12 @@ class Routes:
         if not of_feed:
             return ()
         equipment = self._world.directory.get((source, ref))
-        found = tuple(w for w in of_feed if self._has(w.rule, ref, equipment))
+        kind = (name, prop, equipment.asset_type, equipment.commune) if equipment else (name, prop, None, None)
+        found = self._of_kind.get(kind)
+        if found is None:
+            found = tuple(w for w in of_feed if self._has(w.rule, ref, equipment))
+            if not any(self._scopes[w.rule.rule].asks_code for w in of_feed):
+                self._of_kind[kind] = found
         return self._shared.setdefault(found, found)
 
     def groups_of_asset(self, name: str, source: str, ref: str) -> tuple[Group, ...]:
@@ -81,8 +89,13 @@ class Routes:
         if not groups:
             return ()
         equipment = self._world.directory.get((source, ref))
-        found = tuple(g for g in groups if self._has(g.rule, ref, equipment))
-        return groups if len(found) == len(groups) else found
+        kind = (name, equipment.asset_type, equipment.commune) if equipment else (name, None, None)
+        found = self._groups_of_kind.get(kind)
+        if found is None:
+            found = tuple(g for g in groups if self._has(g.rule, ref, equipment))
+            if not any(self._scopes[g.rule.rule].asks_code for g in groups):
+                self._groups_of_kind[kind] = found
+        return found
 
     def groups(self, name: str) -> tuple[Group, ...]:
         """Return the silences of assets of a feed."""

@@ -37,6 +37,7 @@ class Scope:
     """The scope of one rule.
 
     Attributes:
+        asks_code: whether it depends on the code of the equipment, and not only on its type and commune.
         asks_equipment: whether it depends on the equipment, and not only on the feed.
     """
 
@@ -47,6 +48,7 @@ class Scope:
         self._types = frozenset(scope.asset_types)
         self._communes = frozenset(fold(c) for c in scope.communes)
         self._assets = pattern(scope.assets)
+        self.asks_code = self._assets is not None
         self.asks_equipment = bool(self._types or self._communes or self._assets)
 
     def has_feed(self, name: str, feed: Feed | None) -> bool:
