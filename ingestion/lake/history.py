@@ -48,10 +48,10 @@ def reports(address: LakeAddress, start: dt.datetime, end: dt.datetime, *, feeds
     """
     sql = f"""
         SELECT feed, source, report_ref, category, subcategory, description, epoch_us(opened_at), epoch_us(closed_at), status, commune,
-            street, longitude, latitude, asset_ref, duplicate_of, epoch_us(coalesce(revised_at, opened_at)) AS at
+            street, longitude, latitude, asset_ref, duplicate_of, epoch_us(coalesce(revised_at, opened_at)) AS told_at
         FROM {ALIAS}.raw.report
         WHERE feed IN (SELECT unnest(?)) AND coalesce(revised_at, opened_at) >= ? AND coalesce(revised_at, opened_at) < ?
-        ORDER BY at, feed, report_ref, landing_seq, position
+        ORDER BY told_at, feed, report_ref, landing_seq, position
     """
     yield from _rows(address, sql, [list(feeds), start, end])
 

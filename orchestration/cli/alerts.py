@@ -1,61 +1,44 @@
 """`vigie alerts`: the alarms, from a terminal: what stands, what happened, acknowledging and the like.
 
-Here: arguments and what is printed. Not here: what is done (`orchestration.alerts`), rules (`alerts_rules`), people and systems
-(`alerts_access`).
+Here: arguments and what is printed. Not here: what is done (`orchestration.alerts`), rules (`alerts_rules`, `alerts_try`), people and
+systems (`alerts_access`), announced work and dead letters (`alerts_works`).
 
 Who may use this command may read the instance's secrets: it acts with a supervisor's rights, in the name of `--as`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import getpass
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 import typer
 
-from ingestion.errors import WrongUse
-from orchestration.cli import common
+from orchestration.cli import alerts_access, alerts_works, common
 from orchestration.cli.alerts_rules import app as rules_app
-from orchestration.cli.data import ready_instance
+from orchestration.cli.alerts_store import As, actor, opened
+from orchestration.cli.alerts_try import try_command
 
 if TYPE_CHECKING:
     from orchestration.alerts.lifecycle import Written
     from orchestration.alerts.model import Alarm, Entry
-    from orchestration.alerts.store.store import Store
-    from orchestration.settings import Settings
 
 app: Final = typer.Typer(no_args_is_help=True)
+app.command("try")(try_command)
 app.add_typer(rules_app, name="rules", help="List and check the rules.")
+app.add_typer(alerts_access.people, name="people", help="Who may sign in.")
+app.add_typer(alerts_access.systems, name="systems", help="Which systems are let in.")
+app.add_typer(alerts_works.maintenance, name="maintenance", help="Announced work, which explains alarms.")
+app.add_typer(alerts_works.out_of_service, name="out-of-service", help="What is out of service.")
+app.add_typer(alerts_works.dead_letters, name="dead-letters", help="What could not be sent out.")
 
 _Ids = Annotated[list[int], typer.Argument(help="Numbers of alarms.")]
-_As = Annotated[str | None, typer.Option("--as", help="In whose name.", show_default="the user of this machine")]
 _Comment = Annotated[str | None, typer.Option("--comment", "-m", help="A word for the journal.")]
 # How long `tail` sleeps between two looks: below what a reader notices.
 _LOOK_S: Final = 0.3
 _ZONE: Final = ZoneInfo("Europe/Paris")
-
-
-@contextlib.contextmanager
-def opened() -> Iterator[tuple[Settings, Store]]:
-    """Hold the instance and its alarms ready."""
-    from orchestration.alerts.store.store import Store, open_pool
-
-    with ready_instance(create=False) as settings:
-        pool = open_pool(settings.app_url.get_secret_value(), name="vigie-command", size=1)
-        try:
-            yield settings, Store(pool.connection)
-        finally:
-            pool.close()
-
-
-def actor(given: str | None) -> str:
-    """Return in whose name a command acts."""
-    return given or getpass.getuser()
 
 
 @app.command("list")
@@ -123,7 +106,7 @@ def tail_command(
 
 
 @app.command("ack")
-def ack_command(alarm_ids: _Ids, *, by: _As = None, comment: _Comment = None) -> None:
+def ack_command(alarm_ids: _Ids, *, by: As = None, comment: _Comment = None) -> None:
     """Acknowledge alarms."""
     from orchestration.alerts import lifecycle
 
@@ -131,7 +114,7 @@ def ack_command(alarm_ids: _Ids, *, by: _As = None, comment: _Comment = None) ->
 
 
 @app.command("comment")
-def comment_command(alarm_id: Annotated[int, typer.Argument(help="Its number.")], text: str, *, by: _As = None) -> None:
+def comment_command(alarm_id: Annotated[int, typer.Argument(help="Its number.")], text: str, *, by: As = None) -> None:
     """Write a comment in an alarm's journal."""
     from orchestration.alerts import lifecycle
 
@@ -144,7 +127,7 @@ def shelve_command(
     *,
     reason: Annotated[str, typer.Option("--reason", "-m", help="Why.")],
     hours: Annotated[float, typer.Option(help="For how long.")] = 8.0,
-    by: _As = None,
+    by: As = None,
 ) -> None:
     """Put alarms aside for a while."""
     from orchestration.alerts import lifecycle
@@ -153,7 +136,7 @@ def shelve_command(
 
 
 @app.command("unshelve")
-def unshelve_command(alarm_ids: _Ids, *, by: _As = None) -> None:
+def unshelve_command(alarm_ids: _Ids, *, by: As = None) -> None:
     """Show shelved alarms again."""
     from orchestration.alerts import lifecycle
 
@@ -165,7 +148,7 @@ def assign_command(
     alarm_id: Annotated[int, typer.Argument(help="Its number.")],
     to: Annotated[str | None, typer.Argument(help="Who takes it on; nobody without it.")] = None,
     *,
-    by: _As = None,
+    by: As = None,
 ) -> None:
     """Say who takes an alarm on."""
     from orchestration.alerts import lifecycle
@@ -174,7 +157,7 @@ def assign_command(
 
 
 @app.command("close")
-def close_command(alarm_ids: _Ids, *, by: _As = None, comment: _Comment = None) -> None:
+def close_command(alarm_ids: _Ids, *, by: As = None, comment: _Comment = None) -> None:
     """Close alarms; one whose condition still holds only with a comment."""
     from orchestration.alerts import lifecycle
 
@@ -217,16 +200,3 @@ def _standing(alarm: Alarm) -> str | None:
 
 def _when(at: dt.datetime | None) -> str | None:
     return f"{at.astimezone(_ZONE):%d/%m %H:%M:%S}" if at is not None else None
-
-
-def instant(text: str, option: str) -> dt.datetime:
-    """Return the instant of an option: a day or a moment, UTC unless said.
-
-    Raises:
-        WrongUse: it is no instant.
-    """
-    try:
-        at = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise WrongUse(f"{option} {text!r} is no instant", remedy="2026-05-01, or 2026-05-01T18:00:00+02:00") from None
-    return at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC)
