@@ -33,6 +33,8 @@ from orchestration.web.live import Live
 _LOG: Final = logging.getLogger("vigie.web")
 # A page each of a few operators, a handful of systems that listen, and requests that take milliseconds.
 _CONNECTIONS: Final = 8
+# The longest thing people write is 2,000 characters, and 500 numbers of alarms are less: past it, somebody fills the memory.
+_MAX_BODY: Final = 64 * 1024
 # Between two tries to make the accounts while the database starts.
 _RETRY_S: Final = 1.0
 
@@ -69,6 +71,7 @@ def create_app(settings: Settings, *, with_page: bool = False) -> FastAPI:
         docs_url=None,  # its pages load scripts from elsewhere; /openapi.json is read by any tool
         redoc_url=None,
         separate_input_output_schemas=False,
+        max_body_size=_MAX_BODY,
     )
     app.state.settings, app.state.store, app.state.access, app.state.live = settings, store, access, live
     app.state.accounts = "the accounts are being made"  # until they are, or why they cannot be

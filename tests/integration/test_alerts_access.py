@@ -189,6 +189,12 @@ def test_a_sign_in_of_another_site_is_refused(web: Served) -> None:
         assert browser.post("/connexion", data=form, headers={"Origin": "https://evil.example"}).status_code == 403
 
 
+def test_a_body_past_its_bound_is_not_read_even_from_a_stranger(web: Served) -> None:
+    with web.client() as browser:
+        form = {"identifiant": "x" * 100_000, "mot_de_passe": "x"}
+        assert browser.post("/connexion", data=form, headers={"Origin": web.settings.web_url}).status_code == 413
+
+
 # --- roles
 
 
