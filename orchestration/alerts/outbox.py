@@ -42,6 +42,8 @@ _PUBLISH_TIMEOUT_S: Final = 10.0
 _PART, _KEY = "runtime", "outbox"
 # Any number that is the same in every version: two publishers at once would move the cursor back.
 _LOCK: Final = 0x5649_4F42  # "VIOB"
+# Another publisher takes a second or two; after this the engine's next look does it.
+_PATIENCE: Final = "30s"
 _SINCE: Final = {
     "observation": ("observed_at",),
     "report": ("opened_at", "closed_at", "acknowledged_at", "revised_at"),
@@ -79,9 +81,9 @@ def catch_up(settings: Settings, feeds: Mapping[str, Feed]) -> int:
     if not wanted:
         return 0
     with turn.connect(settings.app_url.get_secret_value(), name="vigie-outbox") as con:
-        row = con.execute("SELECT pg_try_advisory_lock(%s) AS got", [_LOCK]).fetchone()
-        if row is None or not row["got"]:
-            return 0  # somebody publishes; what landed meanwhile is by the next look
+        # Whoever publishes may have looked before this landing: wait, and look again.
+        con.execute(f"SET lock_timeout = '{_PATIENCE}'")
+        con.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         cursors = {
             r["key"].removeprefix(f"{_KEY}:"): int(bytes(r["body"]))
             for r in con.execute("SELECT key, body FROM alerts.engine_state WHERE part = %s AND key LIKE %s", [_PART, f"{_KEY}:%"])
