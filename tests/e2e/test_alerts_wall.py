@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import re
@@ -13,14 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, Response, ViewportSize, expect, sync_playwright
+from psycopg_pool import PoolTimeout
 
 from orchestration.alerts import accounts, lifecycle
 from orchestration.alerts.heartbeat import beat
 from orchestration.alerts.model import Alarm, State
 from orchestration.alerts.store import schema
 from orchestration.alerts.store.store import open_pool
+from orchestration.services import postgres
 from orchestration.settings import Settings
 from tests.alarms import Town, raise_many, raised
 from tests.alerts_web import Alarms, WebProcess, until_healthy
@@ -62,7 +66,8 @@ class Post:
         def run() -> None:
             while not self._stop.wait(0.5):
                 now = dt.datetime.now(dt.UTC)
-                with self.alarms.pool.connection() as con:
+                # The database of a test may be away; the engine goes on then too.
+                with contextlib.suppress(psycopg.Error, PoolTimeout), self.alarms.pool.connection(timeout=1) as con:
                     beat(con, [("engine", now, {}), *((f"feed:{name}", now - age, {}) for name, age in feeds.items())])
 
         self._heart = threading.Thread(target=run)
@@ -320,6 +325,25 @@ def test_silence_is_not_calm(post: Post) -> None:
     expect(page.locator(".feeds")).to_contain_text("crues")
     expect(page.locator(".feeds li", has_text="crues")).to_contain_text("il y a 5 h")
     shot(page, "calm")
+
+
+def test_the_page_says_that_the_database_is_gone_and_comes_back_with_the_truth(post: Post) -> None:
+    post.cabinet("C1")
+    post.live(eclairage=dt.timedelta(0))
+    post.start()
+    page = post.sign_in("operateur-1")
+    expect(row(page, "Armoire C1")).to_be_visible()
+    expect(page.locator(".banner")).to_have_count(0)
+    settings = post.alarms.settings
+    server = int((settings.home / "postgres" / "postmaster.pid").read_text().split()[0])
+    os.kill(server, signal.SIGQUIT)  # PostgreSQL's immediate end: as if it had crashed
+    expect(page.locator(".banner.blind")).to_contain_text("la base ne répond pas", timeout=30_000)
+    expect(page.locator(".cut")).to_be_hidden()
+    with postgres.running(settings):
+        expect(page.locator(".banner.blind")).to_have_count(0, timeout=60_000)
+        post.cabinet("C2")
+        expect(row(page, "Armoire C2")).to_be_visible()
+        expect(rows(page)).to_have_count(2)
 
 
 def test_hundreds_of_alarms_show_the_most_urgent_and_say_how_many_more(post: Post) -> None:

@@ -250,10 +250,13 @@ def test_calm_is_proved_by_who_was_heard() -> None:
     assert health.blind(NOW) is None
     said = frame.empty(board(health, [alarm(suppressed_by="maintenance")]), NOW, Chosen(), None)
     for part in (
-        "Rien à signaler", "Règles actives", "1 source sur 4", "1 source entendue", "Parkings : jamais entendue",
+        "Rien à signaler de ce qui est entendu", "Règles actives", "1 source sur 4", "1 source entendue", "Parkings : jamais entendue",
         "1 alarme de côté ou supprimée par conception",
     ):  # fmt: skip
         assert part in said
+    calm = frame.empty(board(seen(1, good, undeclared)), NOW, Chosen(), None)
+    assert "<h2>Rien à signaler</h2>" in calm
+    assert "1 source sur 1" in calm
     assert "Aucune source" in frame.empty(board(seen(1)), NOW, Chosen(), None)
     assert "correspond" in frame.empty(board(seen(1)), NOW, Chosen(domain="EP"), None)
 
@@ -261,6 +264,21 @@ def test_calm_is_proved_by_who_was_heard() -> None:
 def test_slow_rules_are_said_before_they_are_silent() -> None:
     assert frame.banners(board(seen(4)), NOW, None) == ""
     assert "Les règles sont lentes" in frame.banners(board(seen(8)), NOW, None)
+
+
+@pytest.mark.parametrize(
+    ("details", "said"),
+    [
+        ({"trouble": "the broker is away"}, "des alarmes peuvent manquer : the broker is away"),
+        ({"lag_ms": 185_000}, "3 min de retard"),
+        ({"cut": ["bac-plein"]}, "emballaient : bac-plein"),
+    ],
+)
+def test_what_the_rules_say_is_wrong_with_them_is_shown_and_nothing_is_calm(details: dict[str, Any], said: str) -> None:
+    health = replace(seen(1, FeedContact("a", "Éclairage", NOW, dt.timedelta(hours=1))), engine={"lag_ms": 59_000} | details)
+    assert said in frame.banners(board(health), NOW, None).replace("\N{NO-BREAK SPACE}", " ")
+    assert "de ce qui est entendu" in frame.empty(board(health), NOW, Chosen(), None)
+    assert replace(health, engine={"trouble": None, "lag_ms": 59_000, "cut": []}).doubts(NOW) == []
 
 
 def test_a_flood_is_said() -> None:

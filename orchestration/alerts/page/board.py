@@ -36,6 +36,8 @@ _LOG: Final = logging.getLogger(__name__)
 # The engine says each second that it lives. Five missed: something is slow; fifteen: the sensor that watches it raises an alarm too.
 ENGINE_LATE: Final = dt.timedelta(seconds=5)
 ENGINE_SILENT: Final = dt.timedelta(seconds=15)
+# As the platform's own alarm on a backlog: a minute is more than any pause of a healthy machine.
+BEHIND: Final = dt.timedelta(seconds=60)
 # Signs of life are read so often: people see within two seconds that they see nothing.
 _LOOK_S: Final = 2.0
 # What the journal does not say (nothing today) shows after so long at the latest.
@@ -96,6 +98,22 @@ class Health:
         if now - self.engine_at > ENGINE_SILENT:
             return "Les règles ne donnent plus signe de vie : aucune nouvelle alarme ne peut apparaître."
         return None
+
+    def doubts(self, now: dt.datetime) -> list[str]:
+        """Return what makes what the page shows incomplete or late, in French sentences; none when all is well."""
+        if self.engine_at is None:
+            return []  # blind, which says more
+        found = []
+        if now - self.engine_at > ENGINE_LATE:
+            found.append("Les règles sont lentes à donner signe de vie.")
+        if trouble := self.engine.get("trouble"):
+            found.append(f"Les règles signalent un ennui, des alarmes peuvent manquer : {trouble}.")
+        lag = dt.timedelta(milliseconds=float(self.engine.get("lag_ms") or 0))
+        if lag > BEHIND:
+            found.append(f"Les règles ont {int(lag.total_seconds() // 60)} min de retard : ce qui est affiché est ancien.")
+        if cut := self.engine.get("cut"):
+            found.append(f"Règles coupées parce qu'elles s'emballaient : {', '.join(map(str, cut))}.")
+        return found
 
 
 Listener = Callable[[list[Entry]], None]

@@ -60,7 +60,11 @@ async def shelve(alarms: list[Alarm], *, is_supervisor: bool) -> tuple[dt.timede
     with ui.dialog().props(_AT_ONCE) as dialog, ui.card().classes("ask"):
         ui.label("Mettre de côté").classes("ask-title")
         ui.label(_titled(alarms)).classes("ask-what")
-        length = ui.toggle({**_SHELVING, **(_LONGER if is_supervisor else {})}, value=60).props("no-caps unelevated").classes("lengths")
+        length = (
+            ui.toggle({**_SHELVING, **(_LONGER if is_supervisor else {})}, value=60)
+            .props("no-caps unelevated toggle-text-color=black")
+            .classes("lengths")
+        )
         reason = ui.input("Raison", validation={"Dites pourquoi, en quelques mots.": lambda t: bool(t.strip())}).props(
             f"autofocus outlined dark maxlength={_LONGEST_TEXT}"
         )

@@ -19,6 +19,7 @@ from orchestration.alerts.page.words import escape
 
 # The alarm that stands for those a flood hides (`orchestration.alerts.store.grouping`).
 _FLOOD: Final = "flood"
+_UNHEARD: Final = frozenset({"late", "silent"})
 _NOTHING: Final = {
     Tab.STANDING: "Rien à signaler",
     Tab.TO_DO: "Rien à acquitter",
@@ -77,10 +78,8 @@ def banners(board: Board, now: dt.datetime, blind: str | None) -> str:
             f'<div class="banner blind"><strong>ATTENTION : on ne voit plus rien.</strong> {escape(blind)}{last} '
             "Ce calme n'en est pas un : prévenez l'exploitant de la plateforme.</div>"
         )
-    elif board.health.engine_at is not None and now - board.health.engine_at > ENGINE_LATE:
-        found.append(
-            f'<div class="banner warn">Les règles sont lentes : dernier signe {since(board.health.engine_at, before="il y a ")}.</div>'
-        )
+    else:
+        found += [f'<div class="banner warn">{escape(doubt)}</div>' for doubt in board.health.doubts(now)]
     if board.post_error is not None:
         found.append(
             '<div class="banner warn">Le fichier du poste de commandement (command-post.yaml) est inutilisable : '
@@ -131,7 +130,9 @@ def empty(board: Board, now: dt.datetime, chosen: Chosen, blind: str | None) -> 
         )
     if chosen.tab is not Tab.STANDING:
         return f'<div class="nothing"><h2>{_NOTHING[chosen.tab]}</h2></div>'
-    return f'<div class="nothing calm"><h2>{_NOTHING[chosen.tab]}</h2>{_proof(board, now)}</div>'
+    doubted = bool(board.health.doubts(now)) or not board.health.feeds or any(f.level(now) in _UNHEARD for f in board.health.feeds)
+    said = "Rien à signaler de ce qui est entendu" if doubted else _NOTHING[chosen.tab]
+    return f'<div class="nothing {"doubt" if doubted else "calm"}"><h2>{said}</h2>{_proof(board, now)}</div>'
 
 
 def _proof(board: Board, now: dt.datetime) -> str:
@@ -139,9 +140,7 @@ def _proof(board: Board, now: dt.datetime) -> str:
     parts = [f"<li>{engine(health, now)}</li>", *_heard(health, now)]
     aside = sum(not a.is_presented for a in board.alarms.values())
     if aside:
-        parts.append(
-            f'<li class="detail">{words.plural(aside, "alarme")} de côté ou supprimée{"s" if aside > 1 else ""} par conception</li>'
-        )
+        parts.append(f'<li class="line">{words.plural(aside, "alarme")} de côté ou supprimée{"s" if aside > 1 else ""} par conception</li>')
     return f"<ul>{''.join(parts)}</ul>"
 
 
@@ -160,7 +159,7 @@ def _heard(health: Health, now: dt.datetime) -> list[str]:
     if levels["unknown"]:
         undeclared = words.plural(levels["unknown"], "source entendue", "sources entendues")
         parts.append(f'<li><span class="sign unknown"><b>{undeclared}</b> sans délai déclaré</span></li>')
-    return parts + [f'<li class="detail">{_last(f)}</li>' for f in health.feeds if f.level(now) != "good"]
+    return parts + [f'<li class="line">{_last(f)}</li>' for f in health.feeds if f.level(now) != "good"]
 
 
 def _last(feed: FeedContact) -> str:
