@@ -7,6 +7,7 @@ with event as (
     from {{ ref('core__alarm_event') }}
 ),
 
+-- Of what is hidden, alarms and not lines: one that moves from a parent to another is hidden once.
 told as (
     select
         alarm_id,
@@ -14,7 +15,7 @@ told as (
         count(*) filter (where kind = 'raised') as alarms,
         count(*) filter (where kind in ('raised', 'reactivated')) as activations,
         {% for reason in reasons -%}
-            count(*) filter (where kind = 'suppressed' and suppressed_by = '{{ reason }}') as by_{{ reason }},
+            coalesce(cast(bool_or(kind = 'suppressed' and suppressed_by = '{{ reason }}') as integer), 0) as by_{{ reason }},
         {% endfor -%}
         count(*) filter (where kind = 'shelved') as shelved,
         count(*) filter (where kind = 'out_of_service') as out_of_service,
