@@ -28,8 +28,8 @@ MOST: Final = 10
 ROOM: Final = MOST - 2
 # The flood is over when fewer than half as many have come for as long.
 CALM: Final = MOST // 2
-# What is kept of past instants: a flood is told from 10, its end from 5; more would cost at each turn of a storm.
-_KEPT: Final = 50
+# What is kept of past instants: there is no room from 10 on, and it is not calm from 5 on; the newest tell as much as all of them.
+_KEPT: Final = MOST + 2
 
 
 def admit(turn: Turn, alarm: Alarm) -> Alarm | None:

@@ -6,35 +6,44 @@ Here: columns are the attributes of `Alarm`, by name. Not here: any statement th
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any, Final
 
+import msgspec
 from psycopg.types.json import Jsonb
 
+from orchestration.alerts.lifecycle import snapshot
 from orchestration.alerts.model import Alarm, Entry, Kind, Step
 
 COLUMNS: Final = tuple(f.name for f in fields(Alarm))
-_JSON: Final = frozenset({"details", "procedure", "work_orders"})
 _INSTANTS: Final = frozenset(f.name for f in fields(Alarm) if "datetime" in str(f.type) and "list" not in str(f.type))
 
 SELECT_ALARM: Final = f"SELECT {', '.join(COLUMNS)} FROM alerts.alarm"
-INSERT_ALARM: Final = f"INSERT INTO alerts.alarm ({', '.join(COLUMNS)}) VALUES ({', '.join(f'%({c})s' for c in COLUMNS)})"
-UPDATE_ALARM: Final = (
-    f"UPDATE alerts.alarm SET {', '.join(f'{c} = %({c})s' for c in COLUMNS if c != 'alarm_id')} WHERE alarm_id = %(alarm_id)s"
+# Alarms and lines go to the database as one JSON document, however many there are: a statement of 70 parameters costs the client more.
+INSERT_ALARMS: Final = (
+    f"INSERT INTO alerts.alarm ({', '.join(COLUMNS)}) SELECT {', '.join(COLUMNS)} FROM jsonb_populate_recordset(NULL::alerts.alarm, %s)"
+)
+_CHANGED: Final = tuple(c for c in COLUMNS if c != "alarm_id")
+UPDATE_ALARMS: Final = (
+    f"UPDATE alerts.alarm AS a SET {', '.join(f'{c} = new.{c}' for c in _CHANGED)} "
+    "FROM jsonb_populate_recordset(NULL::alerts.alarm, %s) AS new WHERE a.alarm_id = new.alarm_id"
 )
 SELECT_ENTRY: Final = "SELECT seq, alarm_id, kind, at, happened_at, actor, comment, details, alarm FROM alerts.journal"
-INSERT_ENTRY: Final = (
-    "INSERT INTO alerts.journal (seq, alarm_id, kind, at, happened_at, actor, comment, details, alarm) VALUES "
-    "(%(seq)s, %(alarm_id)s, %(kind)s, %(at)s, %(happened_at)s, %(actor)s, %(comment)s, %(details)s, %(alarm)s)"
+INSERT_ENTRIES: Final = (
+    "INSERT INTO alerts.journal (seq, alarm_id, kind, at, happened_at, actor, comment, details, alarm) "
+    "SELECT seq, alarm_id, kind, at, happened_at, actor, comment, details, alarm FROM jsonb_populate_recordset(NULL::alerts.journal, %s)"
 )
 
 
-def to_row(alarm: Alarm) -> dict[str, Any]:
-    """Return an alarm as the parameters of a statement."""
-    row = {name: getattr(alarm, name) for name in COLUMNS}
-    row["procedure"] = [{**asdict(s), "done_at": s.done_at.isoformat() if s.done_at else None} for s in alarm.procedure]
-    return {name: Jsonb(value) if name in _JSON else value for name, value in row.items()}
+def alarms_document(alarms: Iterable[Alarm]) -> Jsonb:
+    """Return alarms as the parameter of a statement."""
+    return Jsonb([snapshot(alarm) for alarm in alarms], dumps=msgspec.json.encode)
+
+
+def entries_document(entries: Iterable[Entry]) -> Jsonb:
+    """Return journal lines as the parameter of a statement."""
+    return Jsonb(list(entries), dumps=msgspec.json.encode)
 
 
 def to_alarm(row: Mapping[str, Any]) -> Alarm:
@@ -58,14 +67,6 @@ def from_snapshot(document: Mapping[str, Any]) -> Alarm:
 def _step(step: Mapping[str, Any]) -> Step:
     done_at = step.get("done_at")
     return Step(step["text"], step.get("call"), dt.datetime.fromisoformat(done_at) if done_at else None, step.get("done_by"))
-
-
-def entry_row(entry: Entry) -> dict[str, Any]:
-    """Return a journal line as the parameters of a statement."""
-    return {
-        "seq": entry.seq, "alarm_id": entry.alarm_id, "kind": str(entry.kind), "at": entry.at, "happened_at": entry.happened_at,
-        "actor": entry.actor, "comment": entry.comment, "details": Jsonb(entry.details), "alarm": Jsonb(entry.alarm),
-    }  # fmt: skip
 
 
 def to_entry(row: Mapping[str, Any]) -> Entry:

@@ -17,7 +17,15 @@ from psycopg.rows import dict_row
 
 from orchestration.alerts.lifecycle import Written
 from orchestration.alerts.model import Alarm, Entry, Kind
-from orchestration.alerts.store.rows import INSERT_ALARM, INSERT_ENTRY, SELECT_ALARM, UPDATE_ALARM, entry_row, to_alarm, to_row
+from orchestration.alerts.store.rows import (
+    INSERT_ALARMS,
+    INSERT_ENTRIES,
+    SELECT_ALARM,
+    UPDATE_ALARMS,
+    alarms_document,
+    entries_document,
+    to_alarm,
+)
 
 CHANNEL: Final = "alerts"
 # Turns take milliseconds; who waits longer than this waits behind something that is broken.
@@ -179,13 +187,12 @@ class Turn:
         is_flood_changed = self._flood_state() != self._flood_before
         if not (self._new or self._changed or is_flood_changed):
             return
-        cursor = self.con.cursor()
         if self._new:
-            cursor.executemany(INSERT_ALARM, [to_row(a) for a in self._new.values()])
+            self.con.execute(INSERT_ALARMS, [alarms_document(self._new.values())], prepare=True)
         if self._changed:
-            cursor.executemany(UPDATE_ALARM, [to_row(a) for a in self._changed.values()])
+            self.con.execute(UPDATE_ALARMS, [alarms_document(self._changed.values())], prepare=True)
         if self.entries:
-            cursor.executemany(INSERT_ENTRY, [entry_row(self._as_put(e)) for e in self.entries])
+            self.con.execute(INSERT_ENTRIES, [entries_document(self._as_put(e) for e in self.entries)], prepare=True)
         head = [self._seq, self._alarm_id, self.presented, self.offered, self.calm_since, self.flood_id]
         self.con.execute(_KEEP_HEAD, head, prepare=True)
         if self.entries:
