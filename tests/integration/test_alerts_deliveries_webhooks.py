@@ -129,6 +129,19 @@ def test_a_redirect_is_not_followed(post: Post, receiver: WebhookServer) -> None
     assert receiver.received == []
 
 
+def test_an_answer_is_read_no_further_than_needed(post: Post, receiver: WebhookServer) -> None:
+    receiver.answer = "x" * 20_000_000
+    post.declare(_webhook(receiver, timeout_s=30))
+    post.start("hook")
+    post.raise_("a")
+    until(lambda: post.is_done("hook"), told=post.said)
+    receiver.fail("POST", "/in", status=400, body="y" * 20_000_000)
+    post.raise_("b")
+    until(lambda: bool(dead_letters(_connect(post))), told=post.said)
+    assert dead_letters(_connect(post))[0].reason == "answered 400: " + "y" * 200 + "…"
+    assert len(receiver.received) == 1
+
+
 def test_a_pause_that_is_asked_for_is_kept(post: Post, receiver: WebhookServer) -> None:
     post.declare(_webhook(receiver))
     post.start("hook")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import hmac
 import time
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from ingestion.errors import WrongUse
 from ingestion.feeds.load_problem import ContractError
-from orchestration.alerts.deliveries import provoly_words, signing
+from orchestration.alerts.deliveries import outbound, provoly_words, signing
 from orchestration.alerts.deliveries.follower import position
 from orchestration.alerts.deliveries.ledger import Cursor
 from orchestration.alerts.deliveries.targets import Provoly, Webhook, load_targets
@@ -127,6 +128,14 @@ def test_a_word_is_no_key_and_is_not_told(secret: str) -> None:
         signing.key(secret, "SECOND_CHANNEL")
     assert "SECOND_CHANNEL" in str(refused.value)
     assert not secret or secret not in str(refused.value).replace("whsec_'", "")
+
+
+def test_a_pause_is_a_number_or_a_date_within_bounds() -> None:
+    now = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+    assert outbound._pause("Sun, 01 Mar 2026 12:01:30 GMT", now) == 90.0
+    assert outbound._pause("Sun, 01 Mar 2026 11:00:00 GMT", now) == 0.0
+    assert outbound._pause("Mon, 02 Mar 2026 12:00:00 GMT", now) == 3600.0
+    assert outbound._pause("-5", now) is None
 
 
 def _alarm(**more: Any) -> dict[str, Any]:
