@@ -35,7 +35,7 @@ MAX_RESTORE_S: Final = 5.0
 def rules(count: int) -> dict[str, Rule]:
     """Return rules of the kinds a lighting system has, each for one type of equipment out of five: of 200, 40 watch each light.
 
-    Those are 12 with a memory (rates, counts), and levels, faults and silences.
+    Four of these have a memory (rates, counts); the others are levels, faults and silences.
     """
     made = []
     for n in range(count):
@@ -43,9 +43,9 @@ def rules(count: int) -> dict[str, Rule]:
         prop = _PROPERTIES[n // 5 % 4]
         when: dict[str, Any]
         match n % 20:
-            case 0 | 6 | 12:
+            case 0:
                 when = {"type": "rate", "property": "power", "rises": 90, "over": "PT30M"}
-            case 1 | 7 | 13:
+            case 1:
                 when = {"type": "count", "property": "status", "at_least": 6, "within": "PT1H"}
             case 2 | 8:
                 when = {"type": "fault", "fault_types": ["lamp-out"], "on_delay": "PT5M"}

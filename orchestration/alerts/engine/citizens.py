@@ -126,15 +126,17 @@ class ReportRule:
         """Take a report as it stands."""
         ref = f"{report.source}|{report.duplicate_of or report.report_ref}"
         own = f"{report.source}|{report.report_ref}"
-        if self._said.get(own, -1) > report.published_at:
-            return
+        is_closed = report.closed_at is not None or (report.status is not None and fold(report.status) in _CLOSED)
+        said = self._said.get(own, -1)
+        if said > report.published_at or (said == report.published_at and not is_closed):
+            return  # told already; of what one message says twice, its end counts
         if self._places.get(ref) is None and report.opened_at <= now - self._within:
             return  # too old to count, open or closed: a history that is landed leaves nothing behind
         self._said[own] = report.published_at
         self._touched(self)
         if len(self._said) % _PRUNED_EACH == 0:
             self._said = {r: at for r, at in self._said.items() if at > report.published_at - FORGOTTEN}
-        if report.closed_at is not None or (report.status is not None and fold(report.status) in _CLOSED):
+        if is_closed:
             if report.duplicate_of is None:  # closing a duplicate says nothing of the original
                 self._close(ref, report.closed_at or report.published_at, report.published_at)
             return
