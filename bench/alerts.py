@@ -80,12 +80,12 @@ consequence: moderate
 respond_within: PT2H
 bound: {{raises: 100000, per: PT1H}}
 """
-# What the other rules look for: all of them look at the lights' state, some at what lights never say.
+# What the other rules look for: one in twelve at the state of lights, the others at something else each, as the rules of nine domains do.
 _OTHERS: Final = (
-    "{{type: equals, property: status, values: [unknown-{n}]}}",
-    "{{type: equals, property: status, values: [other-{n}], on_delay: PT{n}S}}",
-    "{{type: threshold, property: current, above: {n}, clear: 0.5, on_delay: PT1M}}",
-    "{{type: count, property: status, values: [rare-{n}], at_least: 3, within: PT1H}}",
+    "{{type: equals, property: status, values: [other-{n}], on_delay: PT1M}}",
+    *("{{type: threshold, property: measure-{n}, above: {n}, clear: 0.5, on_delay: PT1M}}",) * 6,
+    *("{{type: equals, property: state-{n}, values: [failed]}}",) * 3,
+    *("{{type: count, property: event-{n}, values: [rare], at_least: 3, within: PT1H}}",) * 2,
 )
 
 
