@@ -12,8 +12,9 @@ judged at once.
 
 from __future__ import annotations
 
+import contextlib
 import gc
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -249,7 +250,8 @@ class Engine:
         Raises:
             msgspec.MsgspecError: a body is none of ours.
         """
-        self._load(self._keeper.decoded(rows))
+        with _without_collecting():
+            self._load(self._keeper.decoded(rows))
 
     def refresh(self, rules: Mapping[str, Rule], world: World) -> list[Change]:
         """Return what changes when rules or the referential did.
@@ -257,19 +259,26 @@ class Engine:
         Conditions of rules that are the same go on. Alarms of a rule that is gone, or of equipment that is not in its scope any more, end.
         A changed rule keeps what is active and drops what was pending.
         """
-        rows = self._keeper.everything(self._now, self._parts)
-        self._compile(rules, world)
-        self._load(rows)
+        with _without_collecting():
+            rows = self._keeper.everything(self._now, self._parts)
+            self._compile(rules, world)
+            self._load(rows)
         return self._flush()
 
     def _load(self, rows: Rows) -> None:
-        was_collecting = gc.isenabled()
-        gc.disable()  # millions of objects are made, and all of them live: looking for garbage among them takes longer than making them
-        try:
-            self._now = max(self._now, self._keeper.load(rows, self._parts))
-        finally:
-            if was_collecting:
-                gc.enable()
+        self._now = max(self._now, self._keeper.load(rows, self._parts))
+
+
+@contextlib.contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Make many objects that all live: looking for garbage among them takes longer than making them."""
+    was_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_collecting:
+            gc.enable()
 
 
 @dataclass(slots=True)
