@@ -14,7 +14,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import aiomqtt
@@ -56,18 +56,18 @@ class AlertsInstance:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
-    def start_broker(self) -> None:
+    def start_broker(self, consumers: Sequence[str] = CONSUMERS) -> None:
         """Start the broker; the first time, make streams and durables, and let equipment in: what the intake does."""
         is_first = not nats_server.configuration_file(self.settings).exists()
         nats_server.refresh(self.settings, reload=False)
         self.stream.start_broker()
         if is_first:
-            asyncio.run(self._ensure())
+            asyncio.run(self._ensure(consumers))
             nats_server.open_doors(self.settings)
 
-    async def _ensure(self) -> None:
+    async def _ensure(self, consumers: Sequence[str]) -> None:
         nc = await streams.connect(self.settings.broker, reconnects=False)
-        await streams.ensure(nc, consumers=CONSUMERS)
+        await streams.ensure(nc, consumers=consumers)
         await nc.close()
 
     def start_engine(self) -> None:

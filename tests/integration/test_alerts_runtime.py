@@ -123,6 +123,16 @@ def _rules(lit: AlertsInstance) -> int:
     return len(rules_in_force(lit.settings.home / "none", shipped=SHIPPED)) + 1
 
 
+def test_an_instance_older_than_the_alerts_is_read_from_what_its_stream_holds(alerts_instance: AlertsInstance) -> None:
+    one = alerts_instance
+    one.stream.write_contract("lumieres", ["lumieres/+"])
+    one.write_rule(FAILED)
+    one.start_broker(consumers=["lake"])
+    one.publish("lumieres", light("L1", "defectiveLamp"))
+    one.start_engine()
+    one.until(lambda: len(one.alarms("essai-panne")) == 1, "what waits for the lake is judged")
+
+
 MAPPED = """\
 feed: bornes
 title: Essai
