@@ -138,7 +138,7 @@ def children(alarm: Alarm, found: Sequence[Alarm]) -> str:
     total = max(alarm.hidden, len(found))
     more = total - len(found)
     rest = f"<li class='rest'>… et {words.plural(more, 'autre')}</li>" if more > 0 else ""
-    return f"<h3>Rangées sous cette alarme <b>{total}</b></h3><ul class='under'>{''.join(map(_line, found))}{rest}</ul>"
+    return f"<h3>Rangées sous cette alarme <b>{total}</b></h3><ul class='beneath'>{''.join(map(_line, found))}{rest}</ul>"
 
 
 def reports(alarm: Alarm) -> str:

@@ -21,6 +21,7 @@ from orchestration.alerts.page.words import escape
 # Priority is said by the colour, the shape and the letter: each is enough by itself.
 _LETTERS: Final = {1: "C", 2: "H", 3: "M", 4: "B"}
 _CALLED: Final = {"arrive_by": "sur place avant", "safe_by": "mise en sécurité avant", "restore_by": "rétablir avant"}
+_LEVELS: Final = ("silent", "late", "unknown", "good")
 _TAB_TITLES: Final = {
     Tab.STANDING: "Ce qui est présenté, acquitté ou non",
     Tab.SUPPRESSED: "Supprimées par conception : travaux annoncés, expliquées par une autre, hors service",
@@ -154,8 +155,9 @@ def more(shown: Shown) -> str:
 
 
 def contacts(feeds: Sequence[FeedContact], now: dt.datetime) -> str:
-    """Return the last contact of each feed: a shape and a word as well as a colour."""
-    return "".join(_feed(feed, feed.level(now)) for feed in feeds)
+    """Return the last contact of each feed, what is wrong first: a shape and a word as well as a colour."""
+    told = [(feed, feed.level(now)) for feed in feeds]
+    return "".join(_feed(feed, level) for feed, level in sorted(told, key=lambda pair: _LEVELS.index(pair[1])))
 
 
 def _feed(feed: FeedContact, level: str) -> str:
