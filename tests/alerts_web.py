@@ -30,7 +30,7 @@ from orchestration.alerts.rulebook.model import Rule
 from orchestration.alerts.store import schema
 from orchestration.alerts.store.store import Store, open_pool
 from orchestration.alerts.store.turn import Connection
-from orchestration.services import postgres
+from orchestration.services import ports, postgres
 from orchestration.settings import Settings, create_local
 from orchestration.web.app import create_app
 
@@ -131,21 +131,30 @@ class Served(Alarms):
 
 
 class WebProcess:
-    """The application as the process it is in an instance; it can be killed and started again."""
+    """The application as the process it is in an instance, on a port of its own; it can be killed and started again.
+
+    Attributes:
+        alarms: the store; its clients ask this process.
+    """
 
     def __init__(self, alarms: Alarms) -> None:
-        self.alarms, self.process = alarms, None
+        self.alarms = Alarms(alarms.settings.model_copy(update={"web_port": ports.choose()}), alarms.pool)
+        self.process = None
         self.log = alarms.settings.logs_path / "web-test.log"
 
     process: subprocess.Popen[bytes] | None
 
     def start(self) -> None:
-        environment = os.environ | {"VIGIE_HOME": str(self.alarms.settings.home), "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment = os.environ | {
+            "VIGIE_HOME": str(self.alarms.settings.home), "VIGIE_WEB_PORT": str(self.alarms.settings.web_port),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }  # fmt: skip
         with self.log.open("ab") as output:
             self.process = subprocess.Popen([sys.executable, "-m", "orchestration.web"], stdout=output, stderr=output, env=environment)
 
     def end(self, number: signal.Signals) -> None:
         if self.process is not None:
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
             self.process.send_signal(number)
             self.process.wait(timeout=30)
             self.process = None

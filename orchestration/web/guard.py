@@ -14,9 +14,10 @@ from urllib.parse import quote, urlsplit
 import psycopg
 from psycopg_pool import PoolTimeout
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestration.alerts.access import Access, Who
 from orchestration.alerts.model import Role
@@ -54,7 +55,7 @@ class Guard:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        connection, send = HTTPConnection(scope), _with_headers(send)
+        connection, send = HTTPConnection(scope), _with_headers(send, scope["path"])
         method = scope.get("method", "GET")
         forged = (method not in _SAFE or scope["type"] == "websocket") and not _is_bearer(connection) and not is_same_site(connection)
         if forged:
@@ -119,11 +120,14 @@ def _refuse(status: HTTPStatus, error: str, remedy: str, headers: dict[str, str]
     return JSONResponse({"error": error, "remedy": remedy}, status, headers)
 
 
-def _with_headers(send: Send) -> Send:
-    async def wrapped(message: dict[str, object]) -> None:
+def _with_headers(send: Send, path: str) -> Send:
+    async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = list(message.get("headers", []))  # type: ignore[call-overload] # ASGI: pairs of bytes
-            message["headers"] = [*headers, *((name.lower().encode(), value.encode()) for name, value in _HEADERS.items())]
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+            if path.startswith(API):  # what only some may see is in no cache
+                headers.setdefault("Cache-Control", "no-store")
         await send(message)
 
-    return wrapped  # type: ignore[return-value] # a message is a mutable mapping; only its start is changed
+    return wrapped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
+import importlib.metadata
 import itertools
 import re
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from orchestration.alerts import accounts
 from orchestration.alerts.access import SHIFT, Access, NotAllowed, SignInRefused, Throttle, Who, require, session_of
 from orchestration.alerts.model import Role
 from orchestration.web.guard import OPEN, Guard
-from tests.alerts_web import Alarms, Served, change
+from tests.alerts_web import Alarms, Served, WebProcess, change, until_healthy
 
 pytest_plugins = ("tests.alerts_web",)
 
@@ -193,6 +194,28 @@ def test_a_body_past_its_bound_is_not_read_even_from_a_stranger(web: Served) -> 
     with web.client() as browser:
         form = {"identifiant": "x" * 100_000, "mot_de_passe": "x"}
         assert browser.post("/connexion", data=form, headers={"Origin": web.settings.web_url}).status_code == 413
+
+
+def test_the_page_its_files_and_its_socket_are_closed_too(process: WebProcess) -> None:
+    """The operators' page is an application of its own, mounted in ours."""
+    process.start()
+    until_healthy(process.alarms)
+    version = importlib.metadata.version("nicegui")
+    paths = ["/", "/mur/wall.js", "/any/page", f"/_nicegui/{version}/static/nicegui.js", "/_nicegui_ws/socket.io/?EIO=4&transport=polling"]
+    with process.alarms.client() as stranger:
+        assert [stranger.get(path).status_code for path in paths] == [401] * len(paths)
+        sent = stranger.get("/", headers={"Accept": "text/html"})
+        assert (sent.status_code, sent.headers["location"]) == (303, "/connexion")
+    with process.alarms.person("lecteur") as viewer:
+        assert [viewer.get(path).status_code for path in paths] == [200, 200, 404, 200, 200]
+
+
+def test_answers_are_for_no_cache_and_no_other_site(web: Served) -> None:
+    with web.system() as client:
+        headers = client.get("/api/alarms").headers
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
 
 
 # --- roles
