@@ -28,10 +28,12 @@ from orchestration.alerts.engine.core import Engine
 from orchestration.alerts.engine.hours import TerritoryHours
 from orchestration.alerts.engine.world import World
 from orchestration.alerts.model import Change, Heard, Signal
+from orchestration.alerts.model import Ordered as WorkOrder
 from orchestration.alerts.runtime import directory
 from orchestration.alerts.runtime.contracts import Books
 from orchestration.alerts.runtime.decoding import FastFeed, Mapper
 from orchestration.alerts.runtime.directory import Known
+from orchestration.alerts.runtime.duties import Duties
 from orchestration.alerts.runtime.lanes import FAST, MAPPED, Lane, Lanes
 from orchestration.alerts.runtime.writing import Found, Saving, Writer
 from orchestration.alerts.store.turn import connect
@@ -69,6 +71,7 @@ class Runtime:
         self.settings = settings
         self.books = Books(settings)
         self.known = Known({})
+        self.duties = Duties(settings, lambda: self.books.book.feeds)
         self.engine = Engine({}, World(self.known, TerritoryHours()))
         self.writer = Writer(settings.app_url.get_secret_value(), told=self._from_thread)
         self.mapper = Mapper(settings.extension_directory)
@@ -104,7 +107,8 @@ class Runtime:
         self.writer.start()
         async with asyncio.TaskGroup() as group:
             works: list[Callable[[], Coroutine[Any, Any, None]]] = [
-                self._read, self._take, self._take_mapped, self._tick, self._save, self._keep_books, self._look_at_lake
+                self._read, self._take, self._take_mapped, self._tick, self._save, self._keep_books, self._look_at_lake,
+                self.duties.run,
             ]  # fmt: skip
             tasks = [group.create_task(work()) for work in works]
             while not stop.is_set() and self.writer.failure is None and not any(t.done() for t in tasks):
@@ -116,7 +120,7 @@ class Runtime:
             for task in tasks:
                 task.cancel()
         self._flush()
-        if not self.writer.is_saving:
+        if not self.writer.is_saving and not self.duties.waiting:
             self._save_now()
         await asyncio.to_thread(self.writer.stop, _STOP_S)
         self.mapper.close()
@@ -159,7 +163,7 @@ class Runtime:
         gc.set_threshold(100_000, 50, 1_000)
 
     def _world(self) -> World:
-        return World(self.known, TerritoryHours(), self.books.book.feeds)
+        return World(self.known, TerritoryHours(self.duties.post.hours.hours()), self.books.book.feeds)
 
     def _composer(self) -> Composer:
         book = self.books.book
@@ -248,7 +252,7 @@ class Runtime:
             self._told += self.engine.hear(Heard(name, at))
         if name not in self._fast:
             self._fast[name] = self._fast_feed(name)
-        if not self.engine.wants(name):
+        if not self._wants(name):
             return
         fast = self._fast[name]
         if fast is not None:
@@ -258,6 +262,10 @@ class Runtime:
             self.lanes.hold(lane, message)
             self._mapped_woken.set()
 
+    def _wants(self, name: str) -> bool:
+        feed = self.books.book.feeds.get(name)
+        return self.engine.wants(name) or (feed is not None and feed.contract == "intervention")
+
     def _fast_feed(self, name: str) -> FastFeed | None:
         feed = self.books.book.feeds.get(name)
         return FastFeed(feed) if feed is not None and feed.is_decoded else None
@@ -265,7 +273,9 @@ class Runtime:
     def _take_all(self, signals: list[Signal]) -> None:
         take, told = self.engine.take, self._told
         for signal in signals:
-            if changes := take(signal):
+            if isinstance(signal, WorkOrder):
+                self.duties.take(signal)
+            elif changes := take(signal):
                 told += changes
 
     async def _take_mapped(self) -> None:
@@ -315,7 +325,8 @@ class Runtime:
     async def _save(self) -> None:
         while True:
             await asyncio.sleep(SAVE_EVERY_S)
-            if not self.writer.is_saving:
+            # A work order is linked before its message is passed over.
+            if not self.writer.is_saving and not self.duties.waiting:
                 self._save_now()
 
     def _save_now(self) -> None:
@@ -340,7 +351,7 @@ class Runtime:
 
     def _details(self) -> dict[str, Any]:
         refused = self.writer.refused
-        trouble = self.trouble or self.writer.trouble
+        trouble = self.trouble or self.writer.trouble or self.duties.trouble
         if trouble is None and refused:
             trouble = f"{refused} changes could not be stored (vigie logs alerts)"
         waiting = self.lanes.waiting
