@@ -84,7 +84,7 @@ class Composer:
             street=change.details.get("street") or (equipment.street if equipment else None),
             longitude=place[0],
             latitude=place[1],
-            area=change.area,
+            area=change.area or (equipment.geometry if equipment else None),
             owner_authority=equipment.owner_authority if equipment else None,
             observed_property=change.property,
             value=change.value,

@@ -98,6 +98,7 @@ class Equipment:
         asset_ref: its code there.
         asset_id: its identity across systems.
         parent: the asset it hangs on or takes its power or its radio from, (source, asset_ref); None at the top.
+        geometry: GeoJSON geometry, where it is not a point: the area of a warning, a section of a river.
     """
 
     source: str
@@ -113,6 +114,7 @@ class Equipment:
     parent: tuple[str, str] | None = None
     owner_authority: str | None = None
     model: str | None = None
+    geometry: str | None = None
 
     @property
     def label(self) -> str:

@@ -24,7 +24,7 @@ from orchestration.alerts.store.turn import Connection
 _LIMITS: Final = EngineLimits(memory_limit="256MB", threads=1)
 _COLUMNS: Final = (
     "source", "asset_ref", "asset_id", "asset_type", "name", "domain", "commune", "street", "longitude", "latitude", "parent_source",
-    "parent_ref", "owner_authority", "model",
+    "parent_ref", "owner_authority", "model", "geometry",
 )  # fmt: skip
 _TYPES: Final = ["float8" if c in {"longitude", "latitude"} else "text" for c in _COLUMNS]
 _PART, _KEY = "runtime", "publication"
@@ -34,7 +34,7 @@ _SELECT: Final = f"""
         coalesce(a.commune, e.commune), coalesce(a.street, e.street),
         CASE WHEN a.latitude IS NOT NULL THEN a.longitude ELSE e.longitude END, coalesce(a.latitude, e.latitude),
         CASE WHEN a.parent_ref IS NOT NULL THEN a.source ELSE p.source END, coalesce(a.parent_ref, p.asset_ref),
-        coalesce(a.owner_authority, e.owner_authority), coalesce(a.model, e.model)
+        coalesce(a.owner_authority, e.owner_authority), coalesce(a.model, e.model), coalesce(a.geometry, e.geometry)
     FROM {ALIAS}.core.asset AS a
     INNER JOIN {ALIAS}.core.equipment AS e ON a.asset_id = e.asset_id
     LEFT JOIN {ALIAS}.core.asset AS p ON e.parent_id = p.asset_key
@@ -58,11 +58,11 @@ def load(con: Connection) -> Known:
     found: dict[AssetKey, Equipment] = {}
     with con.cursor(binary=True, row_factory=lambda _: tuple) as cursor:
         for (
-            source, ref, asset_id, asset_type, name, domain, commune, street, longitude, latitude, parent_source, parent_ref, owner, model,
+            source, ref, asset_id, asset_type, name, domain, commune, street, longitude, latitude, parent_source, parent_ref, owner, model, geometry,
         ) in cursor.execute(f"SELECT {', '.join(_COLUMNS)} FROM alerts.equipment"):  # fmt: skip
             parent = (parent_source, parent_ref) if parent_ref is not None else None
             found[source, ref] = Equipment(
-                source, ref, asset_id, asset_type, name, domain, commune, street, longitude, latitude, parent, owner, model
+                source, ref, asset_id, asset_type, name, domain, commune, street, longitude, latitude, parent, owner, model, geometry
             )
     return Known(found)
 

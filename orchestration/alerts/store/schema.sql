@@ -138,6 +138,7 @@ CREATE TABLE IF NOT EXISTS alerts.equipment (
     parent_ref text,
     owner_authority text,
     model text,
+    geometry text,
     PRIMARY KEY (source, asset_ref)
 );
 
