@@ -58,7 +58,8 @@ def load(con: Connection) -> Known:
     found: dict[AssetKey, Equipment] = {}
     with con.cursor(binary=True, row_factory=lambda _: tuple) as cursor:
         for (
-            source, ref, asset_id, asset_type, name, domain, commune, street, longitude, latitude, parent_source, parent_ref, owner, model, geometry,
+            source, ref, asset_id, asset_type, name, domain, commune, street, longitude, latitude, parent_source, parent_ref, owner, model,
+            geometry,
         ) in cursor.execute(f"SELECT {', '.join(_COLUMNS)} FROM alerts.equipment"):  # fmt: skip
             parent = (parent_source, parent_ref) if parent_ref is not None else None
             found[source, ref] = Equipment(
