@@ -21,6 +21,7 @@ from fastapi import Depends, FastAPI, Form, HTTPException, Query, Request, Respo
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import ClientDisconnect
 
 from tests.webhook_server import Served
 
@@ -145,6 +146,10 @@ class ProvolyStandin(Served):
 
         @app.middleware("http")
         async def _note(request: Request, following: Any) -> Response:
+            try:
+                await request.body()
+            except ClientDisconnect:  # killed while it was asking: that is no call
+                return Response(status_code=400)
             answer: Response = await following(request)
             if request.url.path != "/token":
                 self.calls.append((request.method, request.url.path, answer.status_code))

@@ -134,11 +134,11 @@ def test_killed_at_random_under_load_every_alarm_has_one_event(post: Post, provo
     provoly.add_equipment("C1")
     _run(post, provoly)
     for round_ in range(5):
+        seen = len(provoly.calls)
         # Critical: no flood holds them back.
         numbers = post.raise_(*(f"k{round_}-{i}" for i in range(20)), details={"priority": 1})
         for number in numbers[::2]:
             post.close(number)
-        seen = len(provoly.calls)
         until(lambda seen=seen: len(provoly.calls) > seen + 7, told=post.said)
         post.kill()
         post.start("pcc")

@@ -185,8 +185,8 @@ def test_killed_at_any_moment_it_loses_nothing_and_repeats_with_the_same_id(post
     post.declare(_webhook(receiver))
     post.start("hook")
     for round_ in range(6):
-        post.raise_(*(f"k{round_}-{i}" for i in range(40)))
         seen = len(receiver.received)
+        post.raise_(*(f"k{round_}-{i}" for i in range(40)))
         until(lambda seen=seen: len(receiver.received) > seen + 5, told=post.said)  # in the midst of sending
         post.kill()
         post.start("hook")
