@@ -138,6 +138,15 @@ def worsened(alarm: Alarm, priority: int, escalate_at: dt.datetime | None) -> No
     alarm.escalate_at, alarm.escalation = escalate_at, 0
 
 
+def joined_by(first: Alarm, other: Alarm) -> None:
+    """Let an alarm be as urgent as another that is one with it: its priority, and the nearer of their deadlines."""
+    if other.priority < first.priority:
+        worsened(first, other.priority, other.escalate_at)
+    for name in ("arrive_by", "safe_by", "restore_by"):
+        given = [at for at in (getattr(first, name), getattr(other, name)) if at is not None]
+        setattr(first, name, min(given, default=None))
+
+
 def _chatters(written: Written) -> None:
     alarm = written.alarm
     last = [at for at in alarm.recent if alarm.raised_at - at <= CHATTER_WITHIN]

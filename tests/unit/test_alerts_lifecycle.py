@@ -272,3 +272,12 @@ def test_what_is_not_later_was_told() -> None:
     assert lifecycle.told(alarm, Change("k", "r", at, is_active=False, since=at))
     assert not lifecycle.told(alarm, Change("k", "r", at + 1, is_active=False, since=at))
     assert not lifecycle.told(None, Change("k", "r", at, is_active=True, since=at))
+
+
+def test_an_alarm_that_another_joins_takes_the_nearer_deadlines() -> None:
+    at = dt.datetime(2026, 3, 10, 5, tzinfo=dt.UTC)
+    hour = dt.timedelta(hours=1)
+    first = Alarm("a", "r", "t", "m", 3, at, at, at, at, arrive_by=at + 24 * hour, restore_by=at + 24 * hour)
+    other = Alarm("b", "r", "t", "m", 2, at, at, at, at, arrive_by=at + 2 * hour, safe_by=at + 12 * hour)
+    lifecycle.joined_by(first, other)
+    assert (first.priority, first.arrive_by, first.safe_by, first.restore_by) == (2, at + 2 * hour, at + 12 * hour, at + 24 * hour)

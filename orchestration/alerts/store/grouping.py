@@ -59,9 +59,8 @@ def place(turn: Turn, near: Around, alarm: Alarm, rule: Rule | None = None, comp
     _take(turn, near, alarm, rule.hides.within if rule and rule.hides else None)
     first = None if "collapse" in alarm.details else near.joined_to(alarm)
     if first is not None:
+        lifecycle.joined_by(first, alarm)
         hold(turn, alarm, "joined", _because(first), first)
-        if alarm.priority < first.priority:
-            lifecycle.worsened(first, alarm.priority, alarm.escalate_at)
         return
     if rule is not None and rule.collapse is not None and compose is not None and alarm.ancestors and alarm.priority != Priority.CRITICAL:
         group = _group(turn, near, alarm, rule, rule.collapse, compose)
