@@ -84,8 +84,21 @@ def read(settings: Settings, *, definitions: str = declared.DEFINITIONS) -> Inst
         for name, t in feeds.items()
         if not t.balances
     ]
+    if found == "yes":
+        problems += _rules(settings)
     streams, more = _streams(settings, services)
     return InstanceStatus(settings, services, feeds, streams, problems + more)
+
+
+def _rules(settings: Settings) -> list[str]:
+    """Return which rules of the alerts cannot work: they are left out, and the others go on."""
+    from orchestration.alerts.rulebook.registry import list_rules  # noqa: PLC0415 - a YAML reader, for those who ask
+
+    return [
+        f"the alert rule {e.name} cannot work: vigie alerts rules check {e.name}"
+        for e in list_rules(settings.alerts_path / "rules")
+        if e.error
+    ]
 
 
 def _streams(settings: Settings, services: list[supervisor.ServiceStatus]) -> tuple[list[Lag], list[str]]:

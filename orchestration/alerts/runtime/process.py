@@ -29,7 +29,7 @@ from orchestration.alerts.engine.hours import TerritoryHours
 from orchestration.alerts.engine.world import World
 from orchestration.alerts.model import Change, Heard, Signal
 from orchestration.alerts.model import Ordered as WorkOrder
-from orchestration.alerts.runtime import directory
+from orchestration.alerts.runtime import contacts, directory
 from orchestration.alerts.runtime.contracts import Books
 from orchestration.alerts.runtime.decoding import FastFeed, Mapper
 from orchestration.alerts.runtime.directory import Known
@@ -388,6 +388,8 @@ class Runtime:
                     self.known = await asyncio.to_thread(self._load_directory)
                     self._refresh()
                 await asyncio.to_thread(outbox.catch_up, self.settings, self.books.book.feeds)
+                for name, at in (await asyncio.to_thread(contacts.last_landings, self.settings.lake, dt.datetime.now(dt.UTC))).items():
+                    self._heard[name] = max(self._heard.get(name, 0), int(at.timestamp() * 1e6))
             except (VigieError, psycopg.Error) as error:
                 _log.warning("%s", str(error).strip().splitlines()[0])
             await asyncio.sleep(_LAKE_EVERY_S)
