@@ -95,7 +95,7 @@ def run() -> dict[str, Any]:
 
 
 def one(rate: int, sync: str, seconds: float) -> dict[str, Any]:
-    """Measure one run: latencies in milliseconds, and the processors that engine and web took."""
+    """Measure one run: latencies in milliseconds (`turn`: until the store began to write), and the processors that engine and web took."""
     os.environ["VIGIE_STREAM_SYNC"] = sync
     try:
         with instance() as (settings, folder):
@@ -122,6 +122,7 @@ def one(rate: int, sync: str, seconds: float) -> dict[str, Any]:
                     part.wait(10)
                 sent = _read(folder / "publish.json")
                 results = {name: _latencies(sent, _read(folder / f"{name}.json")) for name in ("bare", "client")}
+                results["turn"] = _latencies(sent, _read(folder / "client.json"), "|turn")
                 kinds = _rows(settings, "SELECT kind, count(*) AS n FROM alerts.journal GROUP BY kind ORDER BY kind")
     finally:
         del os.environ["VIGIE_STREAM_SYNC"]
@@ -133,6 +134,7 @@ def one(rate: int, sync: str, seconds: float) -> dict[str, Any]:
         "rules": rules,
         "telling": published,
         "bare": results["bare"],
+        "turn": results["turn"],
         "client": results["client"],
         "more": {p: round(results["client"][p] - results["bare"][p], 2) for p in ("p50", "p99")},
         "processors": {"engine": round(took[0], 2), "web": round(took[1], 2)},
@@ -244,9 +246,9 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _latencies(sent: dict[str, Any], received: dict[str, float]) -> dict[str, float]:
+def _latencies(sent: dict[str, Any], received: dict[str, float], what: str = "") -> dict[str, float]:
     """Return percentiles of the telling messages after the warm-up, in milliseconds, and how many never came."""
-    counted = [(key, at) for since, key, at in sent["messages"] if since >= WARM_S]
+    counted = [(key + what, at) for since, key, at in sent["messages"] if since >= WARM_S]
     found = sorted((received[key] - at) * 1_000 for key, at in counted if key in received)
     if not found:
         return {"p50": -1.0, "p99": -1.0, "worst": -1.0, "lost": len(counted)}
@@ -406,6 +408,8 @@ def _client(folder: Path, token: str) -> None:
             kind = {"reactivated": "raised"}.get(document.get("kind"), document.get("kind"))
             code = str((document.get("alarm") or {}).get("asset_ref")).removeprefix("urn:ngsi-ld:Streetlight:")
             received.setdefault(f"{code}|{kind}", now)
+            if "at" in document:  # when the store began its turn
+                received.setdefault(f"{code}|{kind}|turn", dt.datetime.fromisoformat(document["at"]).timestamp())
 
 
 def main() -> None:
