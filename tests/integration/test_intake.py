@@ -35,7 +35,7 @@ pytest_plugins = ("tests.stream_instance",)
 
 
 def stored(instance: StreamInstance) -> dict[str, list[bytes]]:
-    """Take what waits in the intake's durables: topic to payloads in order."""
+    """Take what waits in the intake's durables, for each of their readers: topic to payloads in order."""
 
     async def main() -> dict[str, list[bytes]]:
         nc: Client = await streams.connect(instance.broker, reconnects=False)
@@ -47,6 +47,10 @@ def stored(instance: StreamInstance) -> dict[str, list[bytes]]:
                     await message.ack_sync()
                     feed, topic = feed_and_topic(message.subject)
                     found.setdefault(f"{feed} {topic}", []).append(message.data)
+            other = await nc.jetstream().pull_subscribe_bind(durable("alerts", partition), INTAKE_STREAM)
+            while (await other.consumer_info()).num_pending:
+                for message in await other.fetch(1_000, timeout=10):
+                    await message.ack_sync()
         await nc.close()
         return found
 
