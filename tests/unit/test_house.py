@@ -200,13 +200,14 @@ def wrong_with(quoted: str) -> str | None:
     if words[0] not in COMMANDS:
         return f"no command {words[0]}"
     command, rest = _command(words[0]), words[1:]
-    if commands := getattr(command, "commands", None):
-        named = [w for w in rest if not w.startswith("-")]
-        if not named:
+    named = [w for w in rest if not w.startswith("-")]
+    while commands := getattr(command, "commands", None):
+        # `vigie alerts people|systems add`: the first of them stands for all.
+        if not named or named[0] == "…":
             return None
-        if named[0] not in commands:
-            return f"no command {words[0]} {named[0]}"
-        command = commands[named[0]]
+        if missing := [n for n in named[0].split("|") if n not in commands]:
+            return f"no command {words[0]} {missing[0]}"
+        command, named = commands[named[0].split("|")[0]], named[1:]
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | EVERYWHERE
     unknown = [w for w in rest if re.match(r"--?[a-z]", w) and w.split("=")[0] not in known]
     return f"no option {unknown[0]}" if unknown else None
