@@ -7,8 +7,10 @@ Here: the state of one condition on one series, and the edges of levels. Not her
                          '--over--> normal     ^               |
                                                '-----holds-----'
 
-A value between the level and where it clears says nothing: neither does it interrupt a delay. Late data (older than `LATE` when published)
-wait `SETTLE` by the engine's clock before they raise: what a gateway kept and sends at once is mostly over by its last value.
+A value between the level and where it clears says nothing: neither does it interrupt a delay. A value observed at the very instant an
+on-delay is over still contradicts it, and is waited for (`GRACE`): equipment that is asked each quarter of an hour speaks just then. Late
+data (older than `LATE` when published) wait `SETTLE` by the engine's clock before they raise: what a gateway kept and sends at once is
+mostly over by its last value.
 """
 
 from __future__ import annotations
@@ -29,6 +31,10 @@ LATE: Final = 15 * MINUTE
 """A value older than this when it was published was kept somewhere: a gateway that catches up sends hours."""
 SETTLE: Final = 60 * SECOND
 """How long such a value may be contradicted before it raises: a gateway sends what it kept within seconds."""
+GRACE: Final = 10 * SECOND
+"""How long after an on-delay a value observed until then is waited for: messages take seconds. The alarm is dated without it."""
+GRACE_SHARE: Final = 10
+"""Of a short on-delay no more than one part in so many is added: who asks for ten seconds means seconds."""
 
 NORMAL, PENDING, ACTIVE, ENDING = range(4)
 
@@ -142,6 +148,7 @@ class Watcher:
         when = rule.when
         self._on_delay = round(getattr(when, "on_delay", _NO_DELAY).total_seconds() * SECOND)
         self._off_delay = round(getattr(when, "off_delay", _NO_DELAY).total_seconds() * SECOND)
+        self._grace = min(GRACE, self._on_delay // GRACE_SHARE)
         self._deadband = float(getattr(when, "deadband", 0.0))
 
     def observe(self, state: State, seen: Observed, now: int) -> None:
@@ -163,12 +170,14 @@ class Watcher:
                     if state.late and seen.published_at - at <= LATE:  # a fresh value says the same: nothing to wait for
                         state.late = False
                         self._delay(state, seen.published_at, now)
+                    if not state.late and state.phase == PENDING and state.at <= min(at, now):  # it held: no other value is waited for
+                        self.activate(state, now)
                 case _:
                     state.phase, state.due = ACTIVE, None
                     self._more(state, at)
             return
         if state.phase == PENDING:
-            if not state.late and at >= state.at:  # it held for as long as it must, though the clock has not come there yet
+            if not state.late and at > state.at:  # it held for as long as it must, though the clock has not come there yet
                 self.activate(state, now)
             else:
                 self.clear(state)
@@ -182,7 +191,7 @@ class Watcher:
     def _delay(self, state: State, published_at: int, now: int) -> None:
         """Let the on-delay run; what is due already is told."""
         state.at = state.since + self._on_delay
-        due = max(state.at, published_at + SETTLE) if state.late else state.at
+        due = max(state.at, published_at + SETTLE) if state.late else state.at + self._grace
         if due <= now or not (self._on_delay or state.late):
             self.activate(state, now)
         else:
