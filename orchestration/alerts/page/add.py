@@ -21,6 +21,8 @@ from nicegui import ui
 from starlette.staticfiles import StaticFiles
 
 from orchestration.alerts.access import Access
+from orchestration.alerts.page import handover, report, statics
+from orchestration.alerts.page import map as map_
 from orchestration.alerts.page.board import Board
 from orchestration.alerts.page.wall import Wall
 from orchestration.alerts.store.store import Connect, Store
@@ -47,6 +49,10 @@ def add(app: FastAPI, *, store: Store, connect: Connect, live: Live, access: Acc
     """
     board = Board(store, connect, live, access, settings)
     app.mount(_AT, StaticFiles(directory=STATIC), name="wall")
+    app.mount(statics.root(), StaticFiles(directory=STATIC), name="components")
+    app.include_router(map_.router(board, connect, settings))
+    app.include_router(handover.router(board, connect))
+    app.include_router(report.router(board, connect))
     head = _head()
 
     @ui.page("/", title="Vigie — poste de commandement", dark=True, language="fr")
@@ -93,4 +99,5 @@ def _head() -> str:
         digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
         return f"{_AT}/{name}?{digest}"
 
-    return f'<link rel="stylesheet" href="{stamped("wall.css")}"><script defer src="{stamped("wall.js")}"></script>'
+    styles = "".join(f'<link rel="stylesheet" href="{stamped(name)}">' for name in ("wall.css", "parts.css"))
+    return f'{styles}<script defer src="{stamped("wall.js")}"></script>'

@@ -132,11 +132,12 @@ class Board:
         post_error: why its file cannot be used; None when it can.
         health: whether the platform sees anything.
         seq: number of the last line of the journal that they reflect.
+        settings: the instance's.
     """
 
     def __init__(self, store: Store, connect: Connect, live: Live, access: Access, settings: Settings) -> None:
         self.access = access
-        self.store, self._connect, self._live, self._settings = store, connect, live, settings
+        self.store, self._connect, self._live, self.settings = store, connect, live, settings
         self.names: Mapping[str, str] = {}
         self.alarms: dict[int, Alarm] = {}
         self.health = Health()
@@ -167,7 +168,7 @@ class Board:
     def _read_post(self) -> None:
         """Read `command-post.yaml`; while it cannot work, the shipped one stands in, and pages say so."""
         try:
-            self.post, self.post_error = load_post(self._settings.alerts_path), None
+            self.post, self.post_error = load_post(self.settings.alerts_path), None
         except PostError as error:
             _LOG.error("%s", error)
             self.post, self.post_error = load_post(SHIPPED.parent), str(error)
@@ -249,7 +250,7 @@ class Board:
             return beats(con), {row["login"]: row["name"] for row in people}
 
     def _declared(self) -> dict[str, tuple[str, dt.timedelta | None]]:
-        folder = self._settings.feeds_path
+        folder = self.settings.feeds_path
         stamp = sorted((p.name, p.stat().st_mtime_ns) for p in folder.glob("*.yaml"))
         if stamp == self._feeds_stamp:
             return self._feeds

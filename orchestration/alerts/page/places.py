@@ -11,33 +11,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nicegui import ui
+
 from orchestration.alerts.model import Alarm
+from orchestration.alerts.page import curve as curve_
+from orchestration.alerts.page import handover, report, request, statics
+from orchestration.alerts.page import map as map_
 
 if TYPE_CHECKING:
     from orchestration.alerts.page.wall import Wall
 
 
 def overview(wall: Wall) -> None:
-    """Fill the right side while no alarm is open: the map goes here. Called once per page."""
-    del wall
+    """Fill the right side while no alarm is open, and its top while one is. Called once per page."""
+    map_.show(wall, statics.address(map_.SCRIPT))
 
 
 def links(wall: Wall) -> None:
-    """Add links to the head of the page: « Prise de poste », « Rapport ». Called once per page."""
+    """Add links to the head of the page. Called once per page."""
     del wall
+    ui.html(
+        f'<a class="tool" href="{handover.PATH}">Prise de poste</a><a class="tool" href="{report.PATH}">Rapport</a>', sanitize=False
+    ).classes("links-in")
 
 
 def curve(wall: Wall, alarm: Alarm) -> None:
     """Show recent measures of an alarm's equipment, in the detail. Called when an alarm is opened, not at each change of it."""
-    del wall, alarm
+    curve_.show(wall, alarm, wall.board.settings)
 
 
 def can_intervene(wall: Wall, alarm: Alarm) -> bool:
     """Return whether an intervention can be asked for: the button (and the key I) are there only then."""
-    del wall, alarm
-    return False
+    del wall
+    return request.can_intervene(alarm)
 
 
 async def intervene(wall: Wall, alarm: Alarm) -> None:
     """Ask for an intervention: show the dialog, send the work order."""
-    del wall, alarm
+    await request.ask(wall, alarm, wall.board.settings)

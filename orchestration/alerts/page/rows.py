@@ -53,17 +53,21 @@ def deadline(alarm: Alarm) -> tuple[str, dt.datetime] | None:
     """Return the nearest deadline of the contract that is not met yet, and what it asks; a work order says who is on site."""
     met = {str(o.get("status")) for o in alarm.work_orders}
     done = set()
-    if met & {"arrived", "made_safe", "restored", "closed"}:
+    if met & {"arrived", "made_safe", "restored", "closed"} or _any(alarm, "arrived_at"):
         done.add("arrive_by")
-    if met & {"made_safe", "restored", "closed"}:
+    if met & {"made_safe", "restored", "closed"} or _any(alarm, "made_safe_at"):
         done.add("safe_by")
-    if met & {"restored", "closed"} or not alarm.is_active:
+    if met & {"restored", "closed", "DONE"} or _any(alarm, "restored_at") or not alarm.is_active:
         return None
     found = [(at, name) for name in _CALLED if name not in done and (at := getattr(alarm, name)) is not None]
     if not found:
         return None
     at, name = min(found)
     return _CALLED[name], at
+
+
+def _any(alarm: Alarm, instant: str) -> bool:
+    return any(order.get(instant) for order in alarm.work_orders)
 
 
 def chip(text: str, kind: str = "", title: str = "") -> str:

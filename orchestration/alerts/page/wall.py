@@ -184,6 +184,7 @@ class Wall:
         critical = sum(a.priority == 1 and a.is_presented and a.state is State.UNACKNOWLEDGED for a in self.board.alarms.values())
         self._pulse.props["data-now"] = f"{now.timestamp():.3f}"
         self._pulse.props["data-critical"] = str(critical)
+        self._pulse.props["data-seq"] = str(self.board.seq)
         self._pulse.props["data-blind"] = "1" if blind else ""
         self._pulse.update()
 
@@ -230,8 +231,8 @@ class Wall:
         self._pulse.update()
 
     def show_overview(self, *, is_shown: bool) -> None:
-        """Show the right side's own content, or hide it while an alarm is open."""
-        self._overview.set_visibility(is_shown)
+        """Give the right side to its own content, or only its top while an alarm is open."""
+        self._overview.classes(add="" if is_shown else "beside", remove="beside" if is_shown else "")
 
 
 def rings(entry: Entry) -> bool:

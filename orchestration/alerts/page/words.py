@@ -62,6 +62,9 @@ _ORDER: Final = {
     "requested": "demandée", "accepted": "prise en compte", "dispatched": "équipe envoyée", "arrived": "équipe sur place",
     "made_safe": "mis en sécurité", "restored": "rétabli", "closed": "terminée", "cancelled": "annulée", "failed": "envoi en échec",
     "pending": "en attente d'envoi",
+    # Orders that were asked for from here (`orchestration.alerts.deliveries.work_orders`).
+    "WANTED": "à transmettre", "ASKED": "demandée", "IN_PROGRESS": "en cours", "DONE": "terminée", "CANCELLED": "annulée",
+    "REFUSED": "refusée",
 }  # fmt: skip
 
 
@@ -151,8 +154,10 @@ def distance(metres: float) -> str:
 def order(work_order: Mapping[str, Any]) -> str:
     """Return how a work order stands: « OT-12 : équipe envoyée »."""
     status = str(work_order.get("status") or "requested")
-    name = work_order.get("ref")
+    name = work_order.get("remote_ref") or work_order.get("ref")
     said = _ORDER.get(status, status)
+    if status == "REFUSED" and work_order.get("reason"):
+        said += f" ({work_order['reason']})"
     return f"{name} : {said}" if name else said
 
 
