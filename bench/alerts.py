@@ -76,10 +76,12 @@ title: Banc d'essai
 message: "{{asset}} est en panne."
 when: {when}
 scope: {{domains: [EP]}}
-consequence: moderate
+consequence: severe
 respond_within: PT2H
+procedure: [{{step: Banc}}]
 bound: {{raises: 100000, per: PT1H}}
 """
+# Critical: ten others a second would be a flood, whose lines would be measured instead.
 # What the other rules look for: one in twelve at the state of lights, the others at something else each, as the rules of nine domains do.
 _OTHERS: Final = (
     "{{type: equals, property: status, values: [other-{n}], on_delay: PT1M}}",

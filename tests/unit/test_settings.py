@@ -26,7 +26,7 @@ SERVER = {
     "VIGIE_S3_USE_TLS": "true",
     "VIGIE_NATS_URL": "nats://nats.example:4222",
     "VIGIE_NATS_PASSWORD": "whisper",
-    "VIGIE_WEB_HOST": "0.0.0.0",
+    "VIGIE_WEB_HOST": "10.0.0.7",
     "VIGIE_WEB_PORT": "8000",
     "VIGIE_WEB_SECRET": "rumour",
     "VIGIE_NATS_MONITOR_PORT": "8222",
