@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import shutil
 import subprocess
 import time
 import urllib.request
@@ -39,6 +40,8 @@ _CALL_TIMEOUT_S: Final = 900
 # broker delivers again after 30 s.
 _PATIENCE_S: Final = 900
 _POLL_S: Final = 2.0
+# What a cabinet without supply is called: by its log, or by its next sample of state.
+_DARK: Final = frozenset({"armoire-au-noir", "armoire-coupee", "disjoncteur-declenche"})
 _SIZE: Final = "120"
 _ALL: Final = set(inventory.FEEDS)
 _SPOKEN: Final = _ALL - set(inventory.INVENTORIES)
@@ -175,6 +178,45 @@ def test_a_scenario_that_is_started_is_spoken(territory: Territory) -> None:
     _eventually(lambda: territory.sent_until() > begins + dt.timedelta(minutes=2), "it speaks on")
     assert territory.status()["services"]["simulator"]["state"] == "healthy"
     _assert_everything_landed(territory)
+
+
+def test_a_dark_cabinet_is_one_alarm_on_every_wall(territory: Territory) -> None:
+    """The scenario as operators live it: one alarm, acknowledged by one, seen by the other, told by the journal."""
+    browser_path = next((p for name in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(name))), None)
+    if browser_path is None:
+        pytest.skip("no Chromium: install the system's package")
+    from playwright.sync_api import expect, sync_playwright
+
+    territory.vigie("simulate", "cabinet-out")
+
+    def standing() -> list[dict[str, Any]]:
+        alarms: list[dict[str, Any]] = territory.vigie("alerts", "list", "--json").document
+        return [a for a in alarms if a["rule"] in _DARK]
+
+    _eventually(lambda: bool(standing()), "the cabinet is an alarm")
+    (alarm,) = standing()
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        pages = []
+        for login in ("operateur-1", "operateur-2"):
+            page = browser.new_context(locale="fr-FR", timezone_id="Europe/Paris").new_page()
+            page.set_default_timeout(60_000)
+            page.goto(territory.settings.web_url)
+            page.get_by_label("Identifiant").fill(login)
+            page.get_by_label("Mot de passe").fill(territory.settings.secrets.people[login].get_secret_value())
+            page.get_by_role("button", name="Se connecter").click()
+            pages.append(page)
+        one, other = (page.locator("li[data-row]", has_text=alarm["asset_name"]).filter(has_text=alarm["title"]) for page in pages)
+        expect(one).to_have_count(1, timeout=60_000)
+        expect(other).to_contain_text("À acquitter", timeout=60_000)
+        one.click()
+        pages[0].keyboard.press("a")
+        expect(other).to_contain_text("Acquittée", timeout=60_000)
+        browser.close()
+    journal = territory.vigie("alerts", "show", str(alarm["alarm_id"]), "--json").document["journal"]
+    told = [(line["kind"], line["actor"]) for line in journal if line["kind"] in {"raised", "acknowledged"}]
+    assert told == [("raised", "vigie"), ("acknowledged", "operateur-1")]
+    assert len(standing()) == 1
 
 
 def test_a_reader_that_is_killed_is_replaced_and_nothing_lands_twice(territory: Territory) -> None:

@@ -16,6 +16,7 @@ from psycopg_pool import ConnectionPool
 from ingestion.simulator.clock import HOUR, seconds
 from ingestion.simulator.scenarios import Scenario
 from ingestion.simulator.world import World
+from orchestration.alerts import lifecycle
 from orchestration.alerts.model import Equipment, Kind, Observed, Priority
 from orchestration.alerts.store import schema
 from orchestration.alerts.store.due import Policy
@@ -61,6 +62,17 @@ def test_a_cabinet_that_goes_dark_is_one_alarm_with_its_lights_under_it(pool: Po
     }
     assert {a.asset_ref for a in lights} == above
     assert cabinet.hidden == len(under)
+    # Somebody sees it; the crew repairs it; it ends by itself, and nothing that it hid pops up on the way.
+    alarms.act(cabinet.alarm_id, lambda a, now: lifecycle.acknowledged(a, "anne", now))
+    shown = len(dark)
+    replay.run(alarms, BEGAN + 3 * HOUR, BEGAN + 40 * HOUR, Policy())
+    told = [e for _, e in replay.presented() if e.alarm["rule"] in {"armoire-au-noir", "armoire-coupee", "point-lumineux-muet"}]
+    assert len(told) == shown
+    steps = {Kind.RAISED, Kind.ACKNOWLEDGED, Kind.RETURNED, Kind.CLOSED}
+    assert [str(e.kind) for e in alarms.journal_of(cabinet.alarm_id) if e.kind in steps] == [
+        "raised", "acknowledged", "returned", "closed"
+    ]  # fmt: skip
+    assert [a for a in alarms.live() if a.rule == "point-lumineux-muet"] == []
 
 
 def test_a_gateway_that_hides_five_hundred_lights_is_one_alarm(pool: Pool, extension_directory: Path) -> None:
