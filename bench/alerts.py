@@ -53,6 +53,8 @@ WARM_S: Final = 8.0
 # Alarms raised or ended each second: what an operator's wall would call a flood already.
 CHANGES_PER_S: Final = 10.0
 RUNS: Final = ((1_000, "1s"), (5_000, "1s"), (1_000, "always"))
+# Publication to client, milliseconds.
+TARGETS: Final = ((1_000, "p50", 5.0), (1_000, "p99", 30.0), (5_000, "p99", 100.0))
 _BASELINE: Final = "bench"
 _FEED: Final = "bench-lights"
 _CONTRACT: Final = f"""\
@@ -94,6 +96,37 @@ _OTHERS: Final = (
 def run() -> dict[str, Any]:
     """Measure the three runs."""
     return {"runs": [one(rate, sync, SECONDS) for rate, sync in RUNS]}
+
+
+def section(found: dict[str, Any], machine: str) -> str:
+    """Return the results as a section of Markdown."""
+    rows = "\n".join(
+        f"| {r['achieved_per_s']:,}/s, `{r['sync']}` | {r['telling']} | {r['bare']['p50']} / {r['bare']['p99']} | "
+        f"{r['turn']['p50']} / {r['turn']['p99']} | {r['client']['p50']} / {r['client']['p99']} | {r['more']['p50']} / {r['more']['p99']} | "
+        f"{r['processors']['engine']} / {r['processors']['web']} |"
+        for r in found["runs"]
+    )
+    targets = "\n".join(
+        f"| {rate:,}/s: {name} at most {most:g} ms | {r['client'][name]} | {'met' if r['client'][name] <= most else '**missed**'} |"
+        for rate, name, most in TARGETS
+        for r in found["runs"]
+        if (r["rate"], r["sync"]) == (rate, "1s")
+    )
+    return f"""\
+## Alerts: from a publication to the events
+
+{machine}
+MQTT QoS 1 to a client of the events, {RULES} rules, messages of {LIGHTS:,} lights, {CHANGES_PER_S:.0f} of which raise or end an alarm each second;
+beside a bare durable subscriber of the same messages. Milliseconds, p50 / p99; "turn": until the store begins to write.
+
+| rate, `stream_sync` | alarms | bare subscriber | turn | client of the events | more than bare | processors: engine / web |
+|---|---:|---:|---:|---:|---:|---:|
+{rows}
+
+| target | measured, ms | |
+|---|---:|---|
+{targets}
+"""
 
 
 def one(rate: int, sync: str, seconds: float) -> dict[str, Any]:

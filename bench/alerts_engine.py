@@ -156,6 +156,24 @@ def _resident_mb() -> float:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) * 1024 / 1e6
 
 
+def section(found: dict[str, Any], machine: str) -> str:
+    """Return the results as a section of Markdown."""
+    memory_met, restore_met = found["state_mb"] <= MAX_MEMORY_MB, found["restore_s"] <= MAX_RESTORE_S
+    return f"""\
+## Alerts: the rules alone
+
+{machine}
+{found["rules"]} rules, of which 40 watch each light, on one core: {found["signals_per_s"]:,} signals/s ({found["us_per_signal"]} µs each, clock and the feed's
+sign of life included); the bare loop over the same signals {found["bare_signals_per_s"]:,}/s, ratio {found["ratio"]}.
+
+| {found["assets"]:,} assets of four properties | measured | |
+|---|---:|---|
+| memory of the state, at most {MAX_MEMORY_MB} MB | {found["state_mb"]} MB | {"met" if memory_met else "**missed**"} |
+| start from saved state ({found["saved_mb"]} MB), at most {MAX_RESTORE_S:g} s | {found["restore_s"]} s | {"met" if restore_met else "**missed**"} |
+| rules or referential changed | {found["refresh_s"]} s | |
+"""
+
+
 def main() -> None:
     """Measure, and print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)

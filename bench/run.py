@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from bench import batch, decode, detection, scans, stream, year
+from bench import alerts, alerts_engine, batch, decode, detection, scans, stream, year
 from bench.machine import apart, description
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 RAW: Final = Path(__file__).with_name("results.json")
-BENCHMARKS: Final = ("batch", "scans", "decode", "intake", "stream", "year", "detection")
+BENCHMARKS: Final = ("batch", "scans", "decode", "intake", "stream", "year", "detection", "alerts_engine", "alerts")
 # An hour of waiting: on request only.
 SLOW: Final = ("schedule", "soak")
 
@@ -60,6 +60,10 @@ def report(found: dict[str, Any]) -> str:
         parts.append(_soak(found["soak"]))
     if "detection" in found:
         parts.append(detection.section(found["detection"], _machine(found["detection"])))
+    if "alerts_engine" in found:
+        parts.append(alerts_engine.section(found["alerts_engine"], _machine(found["alerts_engine"])))
+    if "alerts" in found:
+        parts.append(alerts.section(found["alerts"], _machine(found["alerts"])))
     return "\n".join(parts)
 
 
