@@ -167,7 +167,8 @@ class Access:
                 raise SignInRefused("too many failed sign-ins", remedy=f"try again in {wait:.0f} s", wait_s=wait)
             # Counted before it is judged: tries sent at once do not all pass before the first has failed.
             self.throttle.failed(login, address)
-        row = self._person(login)
+        # What is no login is nobody's; some of it (a null character) the database would not even look for.
+        row = self._person(login) if _LOGIN.match(login) else None
         good = self._verify(row["password_hash"] if row else self._nobody, password[: LONGEST_PASSWORD + 1])
         if row is None or not good:
             raise SignInRefused("unknown login or wrong password", remedy="vigie alerts people password LOGIN gives a new one")

@@ -22,6 +22,9 @@ def main() -> None:
         host=settings.web_host,
         port=settings.web_port,
         access_log=False,
+        # In the local profile nobody stands between: who writes `X-Forwarded-For` would choose the address that failed sign-ins count for.
+        # Behind a proxy, FORWARDED_ALLOW_IPS names it (docs/alerts-api.md).
+        proxy_headers=settings.profile == "server",
         timeout_graceful_shutdown=3,  # streams of events never end by themselves
         server_header=False,
         log_level="info",

@@ -98,7 +98,10 @@ def is_same_site(connection: HTTPConnection) -> bool:
     origin = connection.headers.get("origin")
     if origin is None:
         return connection.headers.get("sec-fetch-site") == "same-origin"
-    return urlsplit(origin).netloc == connection.headers.get("host")
+    try:
+        return urlsplit(origin).netloc == connection.headers.get("host")
+    except ValueError:  # no address at all, which no browser sends
+        return False
 
 
 def _is_bearer(connection: HTTPConnection) -> bool:

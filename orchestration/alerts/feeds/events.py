@@ -6,6 +6,7 @@ Here: one client's stream. Not here: the journal as it grows (`orchestration.web
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -17,6 +18,7 @@ from psycopg_pool import PoolTimeout
 from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from orchestration.alerts.access import Access, Who
 from orchestration.alerts.feeds.problems import RETRY_AFTER_S, answer, described
@@ -31,6 +33,9 @@ _STALLED_S: Final = 30.0
 # How soon a removed account or a changed token ends a stream.
 _RECHECK_S: Final = 30.0
 _READY_S: Final = 5.0
+# Streams of one account at once: one per screen of a post, and those that a lost network left behind, each cut within `_STALLED_S`,
+# while their client tries again every second. Past it, a client leaks streams, and would take every file handle of the process.
+MOST_OF_ONE: Final = 64
 # What EventSource waits before it comes back.
 _RETRY: Final = b"retry: 1000\n\n"
 
@@ -50,10 +55,11 @@ _OPENAPI: Final[dict[int | str, dict[str, Any]]] = {
 
 def add(routes: APIRouter, store: Store, access: Access, live: Live) -> None:
     """Add `/events` to a router."""
+    open_streams: Counter[str] = Counter()
 
     @routes.get(
         "/events", summary="Follow every change.", description=_DESCRIPTION, response_class=EventSourceResponse,
-        responses={**described(), **_OPENAPI}, tags=["follow"],
+        responses={**described(HTTPStatus.TOO_MANY_REQUESTS), **_OPENAPI}, tags=["follow"],
     )  # fmt: skip
     async def _events(
         request: Request,
@@ -76,9 +82,30 @@ def add(routes: APIRouter, store: Store, access: Access, live: Live) -> None:
             wait = {"Retry-After": str(RETRY_AFTER_S)}
             return answer(HTTPStatus.SERVICE_UNAVAILABLE, "the journal is not heard now", "connect again after Retry-After", wait)
         wanted = _filter(frozenset(priority or ()), frozenset(domain or ()))
-        return EventSourceResponse(
-            _stream(live, access, request.state.who, start, hello, wanted), ping=PING_S, send_timeout=_STALLED_S, sep="\n"
+        who: Who = request.state.who
+        if open_streams[who.login] >= MOST_OF_ONE:
+            return answer(
+                HTTPStatus.TOO_MANY_REQUESTS, f"{who.login} has {MOST_OF_ONE} streams open", "close those that are not read any more",
+                {"Retry-After": str(RETRY_AFTER_S)},
+            )  # fmt: skip
+        return _Counted(
+            open_streams, who.login, _stream(live, access, who, start, hello, wanted), ping=PING_S, send_timeout=_STALLED_S, sep="\n"
         )
+
+
+class _Counted(EventSourceResponse):
+    """A stream that counts for its account for as long as it is served, whichever way it ends."""
+
+    def __init__(self, streams: Counter[str], login: str, content: AsyncIterator[bytes], **options: Any) -> None:
+        super().__init__(content, **options)
+        self._streams, self._login = streams, login
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._streams[self._login] += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams[self._login] -= 1
 
 
 async def _stream(

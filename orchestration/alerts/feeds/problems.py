@@ -41,6 +41,7 @@ _TEXTS: Final = {
     HTTPStatus.NOT_FOUND: "There is no such thing.",
     HTTPStatus.CONFLICT: "The alarm's state does not allow it.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request is not what it should be.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many streams of this account are open.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database does not answer; try again after Retry-After.",
 }
 
@@ -58,6 +59,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(VigieError, _vigie)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(psycopg.DataError, _unstorable)
     app.add_exception_handler(psycopg.Error, _database)
     app.add_exception_handler(PoolTimeout, _database)
 
@@ -95,6 +97,15 @@ async def _http(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     told = f"{request.method} {request.url.path}: {status.phrase}"
     return answer(status, told, "GET /openapi.json lists the addresses", dict(error.headers or {}))
+
+
+async def _unstorable(_: Request, error: Exception) -> Response:
+    """Refuse what PostgreSQL cannot hold: a null character in a text, an instant after the year 9999."""
+    if not isinstance(error, psycopg.DataError):
+        raise error
+    told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    _LOG.warning("a request holds what cannot be stored: %s", told)
+    return answer(HTTPStatus.UNPROCESSABLE_ENTITY, f"the request holds what cannot be stored: {told}", "correct it; nothing was changed")
 
 
 async def _database(_: Request, error: Exception) -> Response:

@@ -128,5 +128,5 @@ def _place(cursor: str) -> list[Any]:
     try:
         priority, raised_at, alarm_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         return [int(priority), dt.datetime.fromisoformat(raised_at), int(alarm_id)]
-    except (ValueError, TypeError, binascii.Error) as error:
+    except (ValueError, TypeError, OverflowError, binascii.Error) as error:
         raise WrongUse("the cursor is not one of this API", remedy="send `next` of the last page as it is") from error
