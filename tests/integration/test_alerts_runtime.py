@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import random
+import string
 import time
 
 import psycopg
@@ -172,3 +174,18 @@ def test_a_mapped_feed_raises_within_its_declared_bounds(alerts_instance: Alerts
     one.until_engine()
     assert one.journal("essai-panne") == [("raised", "B1")]
     assert json.loads(json.dumps(one.alarms("essai-panne")[0]["value"])) == 50
+
+
+def test_codes_that_no_index_holds_and_texts_that_no_database_holds_stop_nothing(lit: AlertsInstance) -> None:
+    chance = random.Random(1)
+    endless = "".join(chance.choices(string.ascii_letters + string.digits, k=9_000))
+    lit.publish(
+        "lumieres",
+        ("lumieres/1", light(endless, "defectiveLamp")[1]),
+        ("lumieres/2", light("L\0X", "defectiveLamp")[1]),
+        ("lumieres/3", light("L3", "defectiveLamp\0")[1]),
+    )
+    lit.publish("lumieres", light("L4", "defectiveLamp"))
+    lit.until(lambda: ("raised", "L4") in lit.journal("essai-panne"), "good messages are judged, and what is told is committed")
+    lit.until_engine()  # its state is saved too
+    assert lit.journal("essai-panne") == [("raised", "L4")]

@@ -3,7 +3,7 @@
 Here: copying, loading. Not here: identities across sources (the models of `core`), who asks.
 
 An asset's parent is named by the same source: a light its feeder, a feeder its cabinet, a camera on a mast the cabinet whose power it
-takes, a sensor its gateway.
+takes, a sensor its gateway. Equipment whose code is none that the alarms can keep (`signals.is_code`) is left out: no rule watches it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ingestion.errors import VigieError
 from ingestion.lake.address import LakeAddress
 from ingestion.lake.session import ALIAS, EngineLimits, connect
 from orchestration.alerts.model import AssetKey, Equipment
+from orchestration.alerts.runtime.signals import is_code
 from orchestration.alerts.store.turn import Connection
 
 # 100,000 assets take 60 MB; the look happens twice a minute beside everything else.
@@ -27,6 +28,7 @@ _COLUMNS: Final = (
     "parent_ref", "owner_authority", "model", "geometry",
 )  # fmt: skip
 _TYPES: Final = ["float8" if c in {"longitude", "latitude"} else "text" for c in _COLUMNS]
+_REF, _PARENT_REF = _COLUMNS.index("asset_ref"), _COLUMNS.index("parent_ref")
 _PART, _KEY = "runtime", "publication"
 # What the asset's own source says, else what the others say of the same equipment.
 _SELECT: Final = f"""
@@ -97,7 +99,8 @@ def copy(con: Connection, lake: LakeAddress) -> bool:
         with con.cursor() as cursor, cursor.copy(f"COPY alerts.equipment ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT BINARY)") as wire:
             wire.set_types(_TYPES)
             for line in rows:
-                wire.write_row(line)
+                if is_code(line[_REF]) and is_code(line[_PARENT_REF]):
+                    wire.write_row([v.replace("\0", "") if isinstance(v, str) else v for v in line])
         con.execute(
             "INSERT INTO alerts.engine_state VALUES (%s, %s, %s) ON CONFLICT (part, key) DO UPDATE SET body = excluded.body",
             [_PART, _KEY, str(latest[0]).encode()],

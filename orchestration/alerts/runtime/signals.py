@@ -4,10 +4,13 @@ Here: the contracts' rules, one row at a time. Not here: the same rules over mil
 (`decoding`), what a signal does (`orchestration.alerts.engine`).
 
 What the lake refuses raises no alarm: a figure out of its declared bounds, a coordinate off the earth, an instant of the year 9999.
+Nor does what is named by more than `LONGEST_CODE`, which the lake keeps and no index of the alarms could: it is watched by no rule, and
+the log says so once a feed. PostgreSQL's texts hold every character but NUL, which is left out.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -18,7 +21,14 @@ from ingestion.contracts.canonical import CONTRACTS
 from ingestion.feeds.model import Feed
 from orchestration.alerts.model import Observed, Ordered, Reported, Signal
 
+_log = logging.getLogger(__name__)
+
 _MICROSECONDS: Final = 1_000_000
+LONGEST_CODE: Final = 1_000
+"""Bytes of the code of equipment, a property, a report, a message: an entry of PostgreSQL's index holds 2,700, with rule and source."""
+# So many letters are never more bytes than that.
+_SURELY_A_CODE: Final = LONGEST_CODE // 4
+_NUL: Final = "\0"
 # The contracts whose rows are signals; descriptions of assets come through the referential, energy through indicators.
 CONTRACTS_OF_SIGNALS: Final = frozenset({"observation", "report", "intervention"})
 
@@ -77,6 +87,7 @@ class Maker:
 
     def __init__(self, feed: Feed, *, landed: bool = False) -> None:
         self._feed, self._source = feed.feed, feed.source_system
+        self._has_told = False
         # Columns of wide tables were renamed and bounded by the mapping already; members of messages are here.
         named = feed.measures if feed.is_decoded and not landed else []
         self._named = {m.column: m.property for m in named}
@@ -98,9 +109,9 @@ class Maker:
                     if holds(contract, row) and (signal := self._observed(row, published_at)) is not None:
                         yield signal
             case "report":
-                yield from (self._reported(row, published_at) for row in rows if holds(contract, row))
+                yield from (self._reported(clean(row), published_at) for row in rows if holds(contract, row) and self._is_named(row))
             case "intervention":
-                yield from (self._ordered(row, published_at) for row in rows if holds(contract, row))
+                yield from (self._ordered(clean(row), published_at) for row in rows if holds(contract, row) and self._is_named(row))
             case _:
                 return
 
@@ -111,14 +122,30 @@ class Maker:
             return None
         if value is None and text is None:
             return None
-        if not _IN_TIME(at) or len(asset) > _SURELY or len(property_) > _SURELY or (text is not None and len(text) > _SURELY):
+        is_plain = len(asset) <= _SURELY_A_CODE and len(property_) <= _SURELY_A_CODE and _NUL not in asset and _NUL not in property_
+        if message_id is not None:
+            is_plain = is_plain and len(message_id) <= _SURELY_A_CODE and _NUL not in message_id
+        if not is_plain or not _IN_TIME(at) or (text is not None and len(text) > _SURELY):
             document = dict(zip(_OBSERVATION, row[1:], strict=True))
-            if not holds("observation", document):
+            if not holds("observation", document) or not self._is_named(document):
                 return None
+        if text is not None and _NUL in text:
+            text = text.replace(_NUL, "")
         named = self._named.get(property_, property_)
         if value is not None and (bounds := self._bounds.get(named)) is not None and not bounds[0] <= value <= bounds[1]:
             return None
         return Observed(self._feed, self._source, asset, named, at, value, text, unit, published_at, message_id)
+
+    def _is_named(self, row: Row) -> bool:
+        """Return whether the codes of a row can be kept; of the first that cannot, say so."""
+        if all(is_code(row.get(name)) for name in _CODES):
+            return True
+        if not self._has_told:
+            self._has_told = True
+            _log.warning(
+                "feed %s: a code of more than %d bytes, or with NUL: the lake keeps it, no rule watches it", self._feed, LONGEST_CODE
+            )
+        return False
 
     def _observed(self, row: Row, published_at: int) -> Observed | None:
         return self.observed((0, *(row.get(name) for name in _OBSERVATION)), published_at)
@@ -138,6 +165,18 @@ class Maker:
         )  # fmt: skip
 
 
+def is_code(code: str | None) -> bool:
+    """Return whether a code can be kept in an index; there may be none."""
+    return code is None or (_NUL not in code and (len(code) <= _SURELY_A_CODE or len(code.encode()) <= LONGEST_CODE))
+
+
+def clean(row: Row) -> Row:
+    """Return a row whose texts PostgreSQL can hold."""
+    return {name: value.replace(_NUL, "") if isinstance(value, str) else value for name, value in row.items()}
+
+
+# What keys and members are made of. A commune is one too, where a rule groups by it.
+_CODES: Final = ("asset_ref", "property", "message_id", "report_ref", "intervention_ref", "commune")
 _OBSERVATION: Final = tuple(CONTRACTS["observation"].columns)
 _in_time = _test(CONTRACTS["observation"].schema.columns()["observed_at"])
 if _in_time is None:

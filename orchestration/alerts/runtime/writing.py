@@ -247,15 +247,21 @@ class Writer:
         compose = batch[0][1]
         try:
             store.apply([c for c, _ in batch], compose)
-        except (psycopg.OperationalError, psycopg.InterfaceError, Overtaken, _HeldError):
-            raise
+        except (psycopg.OperationalError, psycopg.InterfaceError, Overtaken, _HeldError) as error:
+            # What is too large for an index stays so: tried again, it would hold up every alarm after it.
+            if not isinstance(error, psycopg.errors.ProgramLimitExceeded):
+                raise
+            self._leave_out(store, batch, error)
         except (psycopg.Error, KeyError, ValueError, TypeError) as error:
-            if len(batch) > 1:
-                for one in batch:
-                    self._apply(store, [one])
-                return
-            self.refused += 1
-            _log.exception("a change cannot be stored, and is left out: %s", batch[0][0], exc_info=error)
+            self._leave_out(store, batch, error)
+
+    def _leave_out(self, store: Store, batch: Sequence[tuple[Change, Compose]], error: Exception) -> None:
+        if len(batch) > 1:
+            for one in batch:
+                self._apply(store, [one])
+            return
+        self.refused += 1
+        _log.error("a change cannot be stored, and is left out: %.2000s", batch[0][0], exc_info=error)
 
     def _save_all(self) -> None:
         while True:
