@@ -31,6 +31,7 @@ from orchestration.assets.common import Instance
 from orchestration.sensors import BREAK, Evaluation, Seen, alerts_sensor, evaluate
 from orchestration.settings import Settings
 from tests.journal_alarms import OneCabinet
+from tests.unit.alerts_engine_support import engine, rule, run, said
 
 NOON = dt.datetime(2025, 3, 1, 12, tzinfo=dt.UTC)
 RULE = """\
@@ -321,6 +322,29 @@ def test_rules_that_the_engine_cut_off_are_told(town: Town) -> None:
     town.beat(30, "deliveries")
     assert town.look(30).lines == 1
     assert town.alarms() == [("regle-coupee|lampe-en-panne", "unack_active")]
+
+
+def test_a_rule_that_the_engine_cut_off_is_one_alarm_whoever_tells_it(town: Town) -> None:
+    start = at(20).timestamp()
+    fussy = rule("vent-fort", when={"type": "threshold", "property": "p", "above": 6}, bound={"raises": 1, "per": "PT60S"})
+    cutting = engine(fussy)
+    composer = Composer({fussy.rule: fussy}, {})
+    changes = run(cutting, [said(start + n, 9, asset=f"a{n}") for n in range(3)])
+    assert [c.rule for c in changes] == ["vent-fort", "regle-coupee"]
+    town.store.apply(changes, composer)
+    town.beats(0)
+    town.look(0)
+    town.beat(30, cut=cutting.cut_off)
+    town.beat(30, "deliveries")
+    assert town.look(30).lines == 0
+    assert town.alarms()[1:] == [("regle-coupee|vent-fort", "unack_active")]
+    # Of three that hold one may be told each minute: the last is told after two.
+    town.store.apply(cutting.advance(int((start + 200) * 1e6)), composer)
+    assert cutting.cut_off == []
+    town.beat(220, cut=cutting.cut_off)
+    town.beat(220, "deliveries")
+    assert town.look(220).lines == 0
+    assert dict(town.alarms())["regle-coupee|vent-fort"] == "returned_unack"
 
 
 def test_without_the_lake_the_engine_is_watched_and_late_sources_stay(town: Town) -> None:

@@ -187,11 +187,15 @@ class Telling:
             self._timers.add(until, f"~{key.rule}", pace)
 
     def _cut(self, pace: _Pace, change: Change, now: int) -> None:
-        name = f"vigie|{CUT_OFF}|{pace.rule.rule}"
-        key = self._keys.setdefault(name, _Key(name, CUT_OFF))
+        key = self._key_of_cut(pace)
         key.members = {pace.rule.rule}
         details = {"rule": pace.rule.rule, "count": len(pace.raises), "feed": change.details.get("feed")}
-        self._tell(key, Change(name, CUT_OFF, now, is_active=True, since=now, details=details))
+        self._tell(key, Change(key.name, CUT_OFF, now, is_active=True, since=now, details=details))
+
+    def _key_of_cut(self, pace: _Pace) -> _Key:
+        """Return the key of the alarm that a rule is cut off: the one under which `supervision` tells it too."""
+        name = f"{CUT_OFF}|{pace.rule.rule}"
+        return self._keys.setdefault(name, _Key(name, CUT_OFF))
 
     def release(self, pace: _Pace, now: int) -> None:
         """Tell what was held back and still holds, as far as calendar and bound allow."""
@@ -219,9 +223,9 @@ class Telling:
         if pace.is_cut:
             if self._has_room(pace, now) and not is_blocked:
                 pace.is_cut = False
-                name = f"vigie|{CUT_OFF}|{pace.rule.rule}"
-                self._keys[name].members = set()
-                self._tell(self._keys[name], Change(name, CUT_OFF, now, is_active=False, since=now))
+                key = self._key_of_cut(pace)
+                key.members = set()
+                self._tell(key, Change(key.name, CUT_OFF, now, is_active=False, since=now))
             else:
                 again.append(pace.raises[0] + pace.per)
         if again:

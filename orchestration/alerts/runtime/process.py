@@ -56,7 +56,6 @@ _SLICE: Final = 128
 _MAPPED_BATCH: Final = 500
 # A second's state and what waits: what takes longer is told again by the next engine.
 _STOP_S: Final = 8.0
-_CUT: Final = "regle-coupee"
 
 
 def microseconds() -> int:
@@ -82,7 +81,6 @@ class Runtime:
         self._compose = Composer({}, self.known)
         self._fast: dict[str, FastFeed | None] = {}
         self._heard: dict[str, int] = {}
-        self._cut: set[str] = set()
         self._clock = 0
         self._told: list[Change] = []
         self._woken = asyncio.Event()
@@ -299,9 +297,6 @@ class Runtime:
     def _flush(self) -> None:
         if self._told:
             told, self._told = self._told, []
-            for change in told:
-                if change.rule == _CUT:
-                    (self._cut.add if change.is_active else self._cut.discard)(str(change.details.get("rule", change.key)))
             self.writer.tell(told, self._compose)
 
     # --- the clock
@@ -361,7 +356,7 @@ class Runtime:
             "lag_ms": self.lag_us // 1_000 if waiting else 0,
             "messages": self.messages,
             "rules": len(self.engine_rules),
-            "cut": sorted(self._cut),
+            "cut": self.engine.cut_off,
             "uncommitted": self.writer.waiting,
             "problems": self.books.book.problems,
         }
