@@ -16,6 +16,7 @@ from orchestration.alerts import faults
 from orchestration.alerts.lifecycle import instant
 from orchestration.alerts.model import Alarm, AssetKey, Change, Equipment, Priority, Step
 from orchestration.alerts.rulebook.model import Rule
+from orchestration.alerts.rulebook.registry import platform_rules
 
 # A light hangs on a feeder, a feeder on a cabinet; a sensor on a gateway: no real chain is longer than this.
 _DEEPEST: Final = 6
@@ -52,12 +53,12 @@ class Composer:
         self.rules, self.directory, self.domains = rules, directory, domains or {}
 
     def __call__(self, change: Change) -> Draft:
-        """Return the alarm that a change would raise.
+        """Return the alarm that a change would raise. What the platform says of itself it can always say.
 
         Raises:
-            KeyError: the rule is not in force.
+            KeyError: the rule is neither in force nor one of the platform's.
         """
-        rule = self.rules[change.rule]
+        rule = self.rules.get(change.rule) or platform_rules()[change.rule]
         equipment = self.directory.get(change.asset) if change.asset else None
         raised_at, started_at = instant(change.at), instant(change.since)
         priority = Priority(change.details.get("priority", rule.priority))

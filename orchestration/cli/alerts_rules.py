@@ -40,7 +40,7 @@ def list_command(*, as_json: common.Json = False) -> None:
             _where(e.is_shipped),
         )
         if e.rule is not None
-        else (e.name, None, None, None, "broken", _where(e.is_shipped))
+        else (e.name, None, None, None, "broken" if e.in_force is None else "broken: the shipped one", _where(e.is_shipped))
         for e in entries
     ]
     common.print_table(("Rule", "Title", "Kind", "Priority", "In force", "From"), rows)

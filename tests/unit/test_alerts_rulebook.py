@@ -8,13 +8,13 @@ from typing import Final
 
 import pytest
 
-from orchestration.alerts.drafting import message
+from orchestration.alerts.drafting import Composer, message
 from orchestration.alerts.lifecycle import instant
-from orchestration.alerts.model import Alarm, Priority
+from orchestration.alerts.model import Alarm, Change, Priority
 from orchestration.alerts.rulebook import reference
 from orchestration.alerts.rulebook.load import RuleError, load_rule
 from orchestration.alerts.rulebook.model import Threshold, priority_of
-from orchestration.alerts.rulebook.registry import SHIPPED, list_rules, rules_in_force
+from orchestration.alerts.rulebook.registry import SHIPPED, list_rules, platform_rules, rules_in_force
 
 GOOD: Final = """\
 rule: trop-chaud
@@ -111,6 +111,52 @@ def test_an_own_rule_takes_the_place_of_a_shipped_one_and_a_broken_one_stops_no_
     assert "bac-plein" not in in_force
     assert "cassee" not in in_force
     assert len(in_force) == len(list(SHIPPED.glob("*.yaml"))) - 1
+
+
+def test_while_an_own_copy_is_broken_the_shipped_rule_stays_in_force(tmp_path: Path) -> None:
+    _write(tmp_path, "rule: [", "carrefour-muet")  # others name it in what they hide
+    _write(tmp_path, GOOD.replace("trop-chaud", "bac-plein") + "hides: {rules: [nulle-part-*]}\n", "bac-plein")
+    entries = {e.name: e for e in list_rules(tmp_path)}
+    assert [e.name for e in entries.values() if e.error] == ["bac-plein", "carrefour-muet"]
+    in_force = rules_in_force(tmp_path)
+    for name in ("bac-plein", "carrefour-muet"):
+        assert in_force[name] == load_rule(SHIPPED / f"{name}.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "error"),
+    [
+        ("regle-coupee", "enabled: false\n", "says that alarms are missing"),
+        ("afflux", "enabled: false\n", "says that alarms are missing"),
+        ("moteur-muet", "enabled: false\n", "says that alarms are missing"),
+        ("regle-coupee", None, "must stay what it is"),
+    ],
+)
+def test_what_says_that_alarms_are_missing_is_always_in_force(tmp_path: Path, name: str, own: str | None, error: str) -> None:
+    shipped = (SHIPPED / f"{name}.yaml").read_text(encoding="utf-8")
+    _write(tmp_path, GOOD.replace("trop-chaud", name) if own is None else shipped + own, name)
+    (entry,) = [e for e in list_rules(tmp_path) if e.name == name]
+    assert entry.error is not None
+    assert error in entry.error
+    assert rules_in_force(tmp_path)[name] == load_rule(SHIPPED / f"{name}.yaml")
+
+
+def test_a_late_source_may_be_watched_by_nobody_and_a_dead_engine_told_in_other_words(tmp_path: Path) -> None:
+    _write(tmp_path, (SHIPPED / "source-en-retard.yaml").read_text(encoding="utf-8") + "enabled: false\n", "source-en-retard")
+    shipped = (SHIPPED / "moteur-muet.yaml").read_text(encoding="utf-8")
+    _write(tmp_path, shipped.replace("title: ", "title: Attention, "), "moteur-muet")
+    in_force = rules_in_force(tmp_path)
+    assert "source-en-retard" not in in_force
+    assert in_force["moteur-muet"].title.startswith("Attention, ")
+
+
+def test_the_platform_has_words_for_itself_whatever_rules_are_in_force() -> None:
+    compose = Composer({}, {})
+    for name in platform_rules():
+        said = compose(Change(f"{name}|x", name, 0, is_active=True, since=0, details={"rule": "trop", "count": 3}))
+        assert said.alarm.title
+    with pytest.raises(KeyError):
+        compose(Change("autre|x", "autre", 0, is_active=True, since=0))
 
 
 def test_patterns_between_rules_must_match(tmp_path: Path) -> None:

@@ -144,10 +144,10 @@ def _contact(name: str, at: dt.datetime, details: dict[str, Any]) -> dict[str, A
 
 
 def _rule(entry: RuleEntry) -> dict[str, Any]:
-    rule = entry.rule
+    rule = entry.rule or entry.instead
     return {
         "rule": entry.name, "title": rule.title if rule else None, "priority": int(rule.priority) if rule else None,
-        "is_in_force": rule is not None and rule.enabled, "is_shipped": entry.is_shipped,
+        "is_in_force": entry.in_force is not None, "is_shipped": entry.is_shipped,
         "respond_within_s": rule.respond_within.total_seconds() if rule else None, "fault_type": rule.fault_type if rule else None,
         "procedure": [step.step for step in rule.procedure] if rule else [], "description": rule.description if rule else None,
         "error": entry.error,

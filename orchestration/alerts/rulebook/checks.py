@@ -38,6 +38,8 @@ WORDS: Final = frozenset(
     "feed domain minutes".split()
 )
 _ZERO: Final = dt.timedelta(0)
+# What says that alarms are missing: without it, silence would be taken for calm.
+_ALWAYS: Final = frozenset({"engine", "rule-cut-off", "flood"})
 # Longer than any shift: who is told a day later was not told.
 _LONGEST_DELAY: Final = dt.timedelta(days=2)
 
@@ -174,5 +176,11 @@ def _query(indicator: Indicator) -> Iterator[Problem]:
 def _consequences(rule: Rule) -> Iterator[Problem]:
     if rule.priority is Priority.CRITICAL and not rule.procedure:
         yield Problem(("procedure",), "is missing: a critical alarm without a word of what to do", "two or three steps, with whom to call")
+    if isinstance(rule.when, Platform) and rule.when.what in _ALWAYS and not rule.enabled:
+        yield Problem(
+            ("enabled",),
+            "cannot be false: this rule says that alarms are missing",
+            "put it out of service for a while: vigie alerts out-of-service",
+        )
     if isinstance(rule.when, Platform | Indicator) and rule.collapse:
         yield Problem(("collapse",), "is for alarms of equipment")

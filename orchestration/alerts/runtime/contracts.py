@@ -60,7 +60,9 @@ class Books:
         for rule in list_rules(self._rules):
             if rule.rule is None:
                 problems.append(f"rule {rule.name} is broken (vigie alerts rules check)")
-                rules.update({rule.name: before.rules[rule.name]} if rule.name in before.rules else {})
+                # What it said before it was broken, else what is shipped under its name.
+                stays = before.rules.get(rule.name) or rule.in_force
+                rules.update({rule.name: stays} if stays is not None else {})
             elif rule.rule.enabled:
                 rules[rule.name] = rule.rule
         for problem in problems:
