@@ -149,14 +149,16 @@ def _equipment(world: World, feeds: Mapping[str, Feed]) -> Iterator[_Known]:
         yield _known(t.light_ref(light), "streetlight", f"Point lumineux {code}", "EP", commune, feeder.street, place, feeder.ref)
     for feed, system in systems(world).items():
         for row in system.inventory():
-            place = (row.get("longitude"), row.get("latitude"))
+            at = (row.get("longitude"), row.get("latitude"))
             ref, name = str(row["asset_ref"]), row.get("name")
             yield _known(
-                ref, str(row["asset_type"]), str(name) if name else ref, feeds[feed].domain, row.get("commune"), row.get("street"), place,
+                ref, str(row["asset_type"]), str(name) if name else ref, feeds[feed].domain, row.get("commune"), row.get("street"), at,
                 row.get("parent_ref"),
             )  # fmt: skip
 
 
 def _known(ref: str, kind: str, name: str, domain: str, commune: Any, street: Any, place: Any, parent: Any = None) -> _Known:
     own, above = (_SYSTEM, ref), (_SYSTEM, str(parent)) if parent else None
-    return _Known(own, Equipment(_SYSTEM, ref, ref, kind, name, domain, commune, street, place[0], place[1], above))
+    # The simulator's places are numpy's; the referential gives plain figures.
+    longitude, latitude = (None if degrees is None else float(degrees) for degrees in place)
+    return _Known(own, Equipment(_SYSTEM, ref, ref, kind, name, domain, commune, street, longitude, latitude, above))
