@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from ingestion.feeds.model import Feed
 from orchestration.alerts import faults
 from orchestration.alerts.lifecycle import instant
 from orchestration.alerts.model import Alarm, AssetKey, Change, Equipment, Priority, Step
@@ -47,10 +48,20 @@ class Draft:
 
 
 class Composer:
-    """Makes drafts. Args of the class: `rules` in force, by name; the `directory` of equipment; the domain of each feed."""
+    """Makes drafts.
 
-    def __init__(self, rules: Mapping[str, Rule], directory: Directory, domains: Mapping[str, str] | None = None) -> None:
-        self.rules, self.directory, self.domains = rules, directory, domains or {}
+    Args of the class: the `rules` in force, by name; the `directory` of equipment; the domain of each feed; what people call the
+    properties of feeds (`titles`).
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[str, Rule],
+        directory: Directory,
+        domains: Mapping[str, str] | None = None,
+        titles: Mapping[tuple[str, str], str] | None = None,
+    ) -> None:
+        self.rules, self.directory, self.domains, self.titles = rules, directory, domains or {}, titles or {}
 
     def __call__(self, change: Change) -> Draft:
         """Return the alarm that a change would raise. What the platform says of itself it can always say.
@@ -91,7 +102,7 @@ class Composer:
             value=change.value,
             value_text=change.text,
             unit=change.unit,
-            details=change.details,
+            details=self._details(change),
             ancestors=[f"{s}|{r}" for s, r in self.ancestors(change.asset)],
             hides=(rule.hides.rules or ["*"]) if rule.hides else [],
             joins=rule.joins,
@@ -114,6 +125,10 @@ class Composer:
             yield equipment.parent
             seen.add(equipment.parent)
             equipment = self.directory.get(equipment.parent)
+
+    def _details(self, change: Change) -> dict[str, Any]:
+        title = self.titles.get((str(change.details.get("feed")), change.property or ""))
+        return change.details if title is None else {**change.details, "property_title": title}
 
     def _domain(self, rule: Rule, change: Change, equipment: Equipment | None) -> str | None:
         if equipment and equipment.domain:
@@ -158,3 +173,12 @@ def french(value: float) -> str:
     """
     text = f"{value:,.2f}".rstrip("0").rstrip(".") if abs(value) < _WRITTEN_OUT else f"{value:g}"
     return text.replace(",", "\u202f").replace(".", ",")
+
+
+def titles(feeds: Mapping[str, Feed]) -> dict[tuple[str, str], str]:
+    """Return what people call the properties of feeds, by (feed, property), where a contract says it."""
+    found = {}
+    for name, feed in feeds.items():
+        renamed = {m.column: m.property for m in feed.measures}
+        found.update({(name, renamed.get(f.name, f.name)): f.title for f in feed.fields if f.title})
+    return found

@@ -453,7 +453,7 @@ def test_the_pictures_of_the_documentation(post: Post) -> None:
     page = post.sign_in("operateur-1")
     page.locator(".brand").click()
     expect(rows(page)).to_have_count(5)
-    expect(row(page, "Armoire C306")).to_contain_text("+ 14 points lumineux")
+    expect(row(page, "Armoire C306")).to_contain_text("+ 14 alarmes")
     shot(page, "wall")
     row(page, "Armoire C306").click()
     expect(page.locator(".near .beneath li")).to_have_count(14)

@@ -184,7 +184,7 @@ def test_priority_is_said_by_a_letter_and_a_word_too() -> None:
 
 def test_a_row_says_what_it_hides_and_that_it_chatters() -> None:
     said = rows.row(alarm(asset_type="cabinet", hidden=83, is_chattering=True, activations=4))
-    assert "+ 83 points lumineux" in said
+    assert "+ 83 alarmes" in said
     assert "Bavarde ×4" in said
     assert "+ 1 alarme<" in rows.row(alarm(hidden=1, asset_type="gateway"))
 

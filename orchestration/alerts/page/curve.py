@@ -60,7 +60,9 @@ def show(wall: Wall, alarm: Alarm, settings: Settings) -> None:
         body = ui.element("div").classes("curve-body")
         with body:
             ui.html('<p class="quiet">Lecture des mesures…</p>', sanitize=False)
-    heading.set_content(f"<h3>Mesures récentes <small>{escape(alarm.observed_property)}</small></h3>")
+    heading.set_content(
+        f"<h3>Mesures récentes <small>{escape(alarm.details.get('property_title') or alarm.observed_property)}</small></h3>"
+    )
     zone = wall.zone
 
     def gone() -> bool:

@@ -72,7 +72,7 @@ def facts(alarm: Alarm, now: dt.datetime, zone: dt.tzinfo, names: Mapping[str, s
     if alarm.returned_at is not None:
         found.append(("Retour à la normale", words.moment(alarm.returned_at, now, zone)))
     if (value := words.measured(alarm.value, alarm.value_text, alarm.unit)) is not None:
-        found.append((alarm.observed_property or "Valeur", escape(value)))
+        found.append((alarm.details.get("property_title") or alarm.observed_property or "Valeur", escape(value)))
     found += [(name, escape(_said(alarm.details[key]))) for key, name in _KNOWN.items() if _is_plain(alarm.details.get(key))]
     for name, label in _DEADLINES:
         at = getattr(alarm, name)

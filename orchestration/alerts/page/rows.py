@@ -81,8 +81,7 @@ def chips(alarm: Alarm, names: Mapping[str, str] | None = None) -> str:
     # What is not presented asks nothing of anybody: its state is told, not shouted.
     found = [chip(words.STATES[alarm.state], _STATE_CLASS[alarm.state] if alarm.is_presented else "")]
     if alarm.hidden:
-        kind = alarm.details.get("hidden_type") or ("streetlight" if alarm.asset_type in {"cabinet", "feeder"} else None)
-        found.append(chip(f"+ {words.things(alarm.hidden, kind)}", "under", "Rangées sous cette alarme"))
+        found.append(chip(f"+ {words.plural(alarm.hidden, 'alarme')}", "under", "Rangées sous cette alarme"))
     if alarm.is_chattering:
         found.append(chip(f"Bavarde ×{alarm.activations}", "chatter", "Va et vient : elle ne sonne plus à chaque fois"))
     if alarm.escalation:

@@ -10,7 +10,7 @@ import html
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orchestration.alerts.drafting import french
+from orchestration.alerts.drafting import french, french_unit
 from orchestration.alerts.lifecycle import CHATTER_COUNT
 from orchestration.alerts.model import PLATFORM, Entry, Kind, State
 
@@ -35,15 +35,6 @@ SUPPRESSED: Final = {
     "joined": "Réunie à une autre alarme",
     "maintenance": "Travaux annoncés",
     "flood": "Regroupée pendant l'afflux",
-}
-# What hangs on a cabinet or a gateway is nearly always of one type: « 83 points lumineux » says more than « 83 alarmes ».
-_THINGS: Final = {
-    "streetlight": ("point lumineux", "points lumineux"),
-    "cabinet": ("armoire", "armoires"),
-    "camera": ("caméra", "caméras"),
-    "junction": ("carrefour", "carrefours"),
-    "bin": ("conteneur", "conteneurs"),
-    "report": ("signalement", "signalements"),
 }
 # Lines that say no more than that it happened, and by whom.
 _SIMPLE: Final = {
@@ -75,16 +66,6 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     ('0 alarme', '1 alarme', '1\u202f200 alarmes', '2 feux')
     """
     return f"{french(count)} {one if count < 2 else many or one + 's'}"  # noqa: PLR2004 - the rule of the language
-
-
-def things(count: int, asset_type: str | None = None) -> str:
-    """Return a count of equipment by its type, or of alarms where the type is unknown.
-
-    >>> things(83, "streetlight"), things(1, None)
-    ('83 points lumineux', '1 alarme')
-    """
-    one, many = _THINGS.get(asset_type or "", ("alarme", "alarmes"))
-    return plural(count, one, many)
 
 
 def duration(seconds: float) -> str:
@@ -136,10 +117,10 @@ def place(commune: str | None, street: str | None) -> str:
 
 
 def measured(value: float | None, text: str | None, unit: str | None) -> str | None:
-    """Return what was observed: « 1 234,5 W », « off »; None where nothing was."""
-    if value is not None:
-        return f"{french(value)} {unit}" if unit and unit != "1" else french(value)
-    return text
+    """Return what was observed: « 1 234,5 W », « off »; of a state that is told in both ways, the word; None where nothing was."""
+    if text is not None or value is None:
+        return text
+    return f"{french(value)} {french_unit(unit)}".strip()
 
 
 def distance(metres: float) -> str:

@@ -23,7 +23,7 @@ from ingestion.stream import broker
 from ingestion.stream.names import ALERTS, LANDED_DURABLE, LANDED_STREAM, PARTITIONS, STREAMS, durable
 from ingestion.stream.ordered import Arrived, Ordered
 from orchestration.alerts import outbox
-from orchestration.alerts.drafting import Composer
+from orchestration.alerts.drafting import Composer, titles
 from orchestration.alerts.engine.core import Engine
 from orchestration.alerts.engine.hours import TerritoryHours
 from orchestration.alerts.engine.world import World
@@ -165,7 +165,7 @@ class Runtime:
 
     def _composer(self) -> Composer:
         book = self.books.book
-        return Composer(book.rules, self.known, {name: feed.domain for name, feed in book.feeds.items()})
+        return Composer(book.rules, self.known, {name: feed.domain for name, feed in book.feeds.items()}, titles(book.feeds))
 
     def _from_thread(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -399,7 +399,7 @@ class Runtime:
         self._flush()
         now = self._composer()
         # A rule that went says the end of its alarms: it must still be known for that.
-        self._compose = Composer({**before.rules, **now.rules}, self.known, now.domains)
+        self._compose = Composer({**before.rules, **now.rules}, self.known, now.domains, now.titles)
         self._told += self.engine.refresh(self.books.book.rules, self._world())
         self._flush()
         self._compose = now
