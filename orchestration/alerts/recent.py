@@ -83,7 +83,8 @@ def measures(lake: LakeAddress, asset: tuple[str, str], name: str, start: dt.dat
     parameters: list[Any] = [(start - _SKEW).date(), *asset, name, start, end]
     figures = f"""
         WITH seen AS ({source}), spanned AS (
-            SELECT observed_at, value, unit, epoch(observed_at) // {width!r} AS span FROM seen WHERE value IS NOT NULL AND isfinite(value)
+            SELECT observed_at, value, unit, floor(epoch(observed_at) / {width!r}) AS span
+            FROM seen WHERE value IS NOT NULL AND isfinite(value)
         )
         SELECT observed_at, value, unit FROM spanned
         QUALIFY row_number() OVER (PARTITION BY span ORDER BY value, observed_at) = 1

@@ -262,7 +262,7 @@ def take(connect: Connect, login: str, note: str | None = None, *, after: int | 
     Raises:
         WrongUse: the note is too long, or somebody took the post meanwhile.
     """
-    note = (note or "").strip() or None
+    note = "\n".join((note or "").strip().splitlines()) or None  # a browser sends the ends of lines of another system
     if note is not None and len(note) > LONGEST_NOTE:
         raise WrongUse(f"the note is longer than {LONGEST_NOTE} characters", remedy="say it in fewer words, and name the document")
     with connect() as con, con.transaction():

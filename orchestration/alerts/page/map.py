@@ -68,7 +68,7 @@ def show(wall: Wall, script: str) -> None:
     """Put the map where the page is now. `script`: address of its script, which loads before the map is made."""
     about = "Carte des alarmes ; la liste dit la même chose en texte."
     with ui.element("div").classes("map").props(f'role="region" aria-label="{about}" data-vehicles="{int(wall.can_act)}"'):
-        options = {"zoomSnap": 0.5, "attributionControl": False, "keyboard": False, "minZoom": 8, "maxZoom": 19}
+        options = {"zoomSnap": 0.5, "attributionControl": False, "zoomControl": False, "keyboard": False, "minZoom": 8, "maxZoom": 19}
         leaflet = ui.leaflet(center=(46.6, 2.4), zoom=8, options=options, additional_resources=[script])  # of France, until it is known
         leaflet.clear_layers()  # the tiles of elsewhere, before they are asked for
         ui.html("", sanitize=False).classes("map-note").props('aria-live="polite"')

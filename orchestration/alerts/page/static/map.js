@@ -43,7 +43,7 @@
     const marks = new Map(), layer = L.layerGroup().addTo(map), zoneLayer = L.layerGroup().addTo(map), cars = L.layerGroup().addTo(map);
     let alarms = [], placeless = 0, carsSaid = "", opened = 0, timer = 0, askedAt = 0, seq = null;
 
-    map.zoomControl?.setPosition("topright");
+    L.control.zoom({ position: "topright", zoomInTitle: "Agrandir", zoomOutTitle: "Réduire" }).addTo(map);
     const home = L.control({ position: "topright" });
     home.onAdd = () => {
       const bar = L.DomUtil.create("div", "leaflet-bar");
