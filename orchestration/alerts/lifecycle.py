@@ -123,6 +123,8 @@ def reactivated(alarm: Alarm, draft: Alarm, now: dt.datetime) -> Written:
     alarm.started_at, alarm.raised_at = draft.started_at, draft.raised_at
     alarm.activations += 1
     alarm.releases_at = None
+    if draft.asset_id is not None:  # equipment moves from one supply to another; what the referential no longer knows stays where it was
+        alarm.ancestors = draft.ancestors
     if not alarm.is_chattering:  # what chatters rings and is escalated once
         alarm.escalate_at, alarm.escalation = draft.escalate_at, 0
     alarm.recent = [*alarm.recent, draft.raised_at][-_RECENT:]

@@ -96,8 +96,11 @@ class Around:
             return None
         for ancestor in alarm.ancestors:
             for other in self._of_asset.get(ancestor, ()):
-                if other is not alarm and not other.is_out_of_service and self._holds(other) and hides(other, alarm):
-                    return self._root(other)
+                if other is alarm or other.is_out_of_service or not self._holds(other) or not hides(other, alarm):
+                    continue
+                # What is listed under the alarm itself does not explain it: referentials have loops, and equipment moves.
+                if (root := self._root(other)) is not alarm:
+                    return root
         return None
 
     def explained_by(self, parent: Alarm, since: dt.datetime) -> list[Alarm]:
