@@ -238,6 +238,37 @@ async def lag(nc: Client, *, consumers: Sequence[str] = ("lake",)) -> list[Lag]:
     return found
 
 
+async def let_go(nc: Client, *, consumers: Sequence[str]) -> int:
+    """Let the alerts pass over everything that waits for them; return how many messages that were, copies of QoS 1 among them.
+
+    Streams keep what either reader needs: what the lake holds already, and only the alerts were to read, is dropped by the broker with
+    their durables, which are made again at once. What the lake still needs stays; the alerts read it too.
+
+    Args:
+        nc: a connection of the platform's user.
+        consumers: whose durables stand afterwards (`ensure`).
+
+    Raises:
+        VigieError: JetStream is not there, or refuses.
+    """
+    js = nc.jetstream(timeout=REQUEST_TIMEOUT_S)
+    places = [(stream, durable(ALERTS, partition)) for stream in STREAMS for partition in range(PARTITIONS)]
+    waited = 0
+    try:
+        for stream, name in [*places, (LANDED_STREAM, LANDED_DURABLE)]:
+            try:
+                info = await js.consumer_info(stream, name)
+                await js.delete_consumer(stream, name)
+            except NotFoundError:  # of an instance older than the alerts, or another call was faster
+                continue
+            waited += (info.num_pending or 0) + (info.num_ack_pending or 0)
+    except (OSError, NatsError) as error:
+        raise _refused(error) from None
+    finally:
+        await ensure(nc, consumers=consumers)
+    return waited
+
+
 async def sizes(nc: Client) -> list[StreamSize]:
     """Return how full both streams are.
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from orchestration.cli import alerts_access, alerts_works, common
+from orchestration.cli.alerts_let_go import let_go_command
 from orchestration.cli.alerts_rules import app as rules_app
 from orchestration.cli.alerts_store import As, actor, opened
 from orchestration.cli.alerts_try import try_command
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 app: Final = typer.Typer(no_args_is_help=True)
 app.command("try")(try_command)
+app.command("let-go")(let_go_command)
 app.add_typer(rules_app, name="rules", help="List and check the rules.")
 app.add_typer(alerts_access.people, name="people", help="Who may sign in.")
 app.add_typer(alerts_access.systems, name="systems", help="Which systems are let in.")

@@ -129,7 +129,7 @@ def _behind(lags: list[Lag], now: dt.datetime) -> list[str]:
 def _full(sizes: list[StreamSize]) -> list[str]:
     return [
         f"the stream {size.stream} is {'full: it refuses messages' if size.share >= 1 else 'nearly full'} "
-        f"({size.stored_bytes / 1024**2:.0f} of {size.max_bytes / 1024**2:.0f} MiB): what waits must be landed"
+        f"({size.stored_bytes / 1024**2:.0f} of {size.max_bytes / 1024**2:.0f} MiB): what waits must be landed, and read by the rules"
         for size in sizes
         if size.share >= NEARLY_FULL
     ]

@@ -29,6 +29,6 @@ def test_a_stream_is_told_before_it_is_full_and_when_it_is() -> None:
         StreamSize("INTAKE", 100 * mib, 100 * mib),
     ]
     nearly, full = status._full(sizes)
-    assert nearly == "the stream $MQTT_msgs is nearly full (85 of 100 MiB): what waits must be landed"
-    assert full == "the stream INTAKE is full: it refuses messages (100 of 100 MiB): what waits must be landed"
+    assert nearly == "the stream $MQTT_msgs is nearly full (85 of 100 MiB): what waits must be landed, and read by the rules"
+    assert full == "the stream INTAKE is full: it refuses messages (100 of 100 MiB): what waits must be landed, and read by the rules"
     assert status._full([StreamSize("INTAKE", 10**12, 0)]) == [], "without a bound it is never full"
