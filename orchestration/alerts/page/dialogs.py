@@ -90,8 +90,10 @@ async def comment(alarm: Alarm) -> str | None:
 
 async def close(alarm: Alarm) -> str | None:
     """Ask whether an alarm is closed, and why while its condition holds."""
-    must = "La condition tient encore : dites pourquoi elle est close quand même." if alarm.is_active else None
-    return await _text("Clore l'alarme", [alarm], "Raison" if must else "Commentaire (facultatif)", "Clore", must=must, hint=must)
+    if not alarm.is_active:
+        return await _text("Clore l'alarme", [alarm], "Commentaire (facultatif)", "Clore", must=None)
+    hint = "La condition tient encore : l'alarme ne reviendra que si elle cesse puis recommence."
+    return await _text("Clore l'alarme", [alarm], "Raison", "Clore", must="Dites pourquoi elle est close quand même.", hint=hint)
 
 
 async def _text(title: str, alarms: list[Alarm], label: str, button: str, *, must: str | None, hint: str | None = None) -> str | None:
