@@ -163,7 +163,10 @@ def options(found: Measures, alarm: Alarm, rule: Rule | None, zone: dt.tzinfo) -
     levels: list[dict[str, Any]] = [
         {
             "yAxis": level, "lineStyle": {"color": _BOUND, "type": "dashed" if label == "seuil" else "dotted"},
-            "label": {"formatter": f"{label} {words.measured(level, None, None)}", "color": _BOUND, "position": "insideEndTop"},
+            "label": {
+                "formatter": f"{label} {words.measured(level, None, None)}", "color": _BOUND,
+                "position": "insideStartTop" if label == "seuil" else "insideStartBottom",
+            },
         }
         for label, level in reached
     ]  # fmt: skip

@@ -18,7 +18,7 @@ from psycopg_pool import PoolTimeout
 from starlette.responses import Response
 
 from orchestration.alerts import shifts
-from orchestration.alerts.model import PLATFORM, Alarm, Entry, Kind
+from orchestration.alerts.model import PLATFORM, Alarm, Entry, Kind, State
 from orchestration.alerts.page import paper, words
 from orchestration.alerts.page.board import Board
 from orchestration.alerts.page.handover import began
@@ -235,7 +235,7 @@ def _alarms(period: Period, alarms: Mapping[int, Alarm], now: dt.datetime, zone:
         )
     if not shown:
         return f"<section><h2>Alarmes</h2><p class='none'>Aucune alarme apparue ni traitée.</p>{rest}</section>"
-    head = "".join(f"<th scope='col'>{name}</th>" for name in ("", "Alarme", "Journal", "État"))
+    head = "".join(f"<th scope='col'>{name}</th>" for name in ("", "Alarme", "Journal", "État actuel"))
     return (
         f"<section><h2>Alarmes <b>{len(shown)}</b></h2><table class='alarms'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         f"{rest}</section>"
@@ -258,8 +258,17 @@ def _alarm(alarm: Alarm, lines: Sequence[Line], now: dt.datetime, zone: dt.tzinf
     return (
         f"<tr><td>{paper.priority(alarm.priority)}</td><td><b>{escape(alarm.title)}</b>{f'<br>{escape(what)}' if what else ''}"
         f"{f'<br><small>{escape(place)}</small>' if place else ''}<br><small>n° {alarm.alarm_id}</small></td>"
-        f"<td><ol>{''.join(said)}</ol></td><td>{words.STATES[alarm.state]}</td></tr>"
+        f"<td><ol>{''.join(said)}</ol></td><td>{_state(alarm)}</td></tr>"
     )
+
+
+def _state(alarm: Alarm) -> str:
+    """Return how an alarm stands now; of one that is not shown, why."""
+    if alarm.state is State.CLOSED or alarm.is_presented:
+        return words.STATES[alarm.state]
+    if alarm.shelved_until is not None:
+        return "Mise de côté"
+    return words.SUPPRESSED.get(alarm.suppressed_by or "", "Hors service" if alarm.is_out_of_service else "Pas présentée")
 
 
 def _line(line: Line, now: dt.datetime, zone: dt.tzinfo, board: Board) -> str:

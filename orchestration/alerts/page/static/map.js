@@ -39,7 +39,7 @@
     const L = window.L;
     const box = map.getContainer().closest(".map"), pulse = one(".pulse"), note = box?.querySelector(".map-note");
     if (!box || !pulse) return;
-    let ground = null, groundTag = "", tiles = null, names = L.layerGroup().addTo(map), isFitted = false;
+    let ground = null, isGroundKnown = false, groundTag = "", tiles = null, names = L.layerGroup().addTo(map), isFitted = false;
     const marks = new Map(), layer = L.layerGroup().addTo(map), zoneLayer = L.layerGroup().addTo(map), cars = L.layerGroup().addTo(map);
     let alarms = [], placeless = 0, carsSaid = "", opened = 0, timer = 0, askedAt = 0, seq = null;
 
@@ -94,9 +94,25 @@
         const icon = L.divIcon({ className: "map-name", html: `<span>${escaped(c.name)}</span>`, iconSize: [0, 0] });
         L.marker([c.lat, c.lon], { icon, interactive: false, keyboard: false, zIndexOffset: -1000 }).addTo(names);
       }
+      isGroundKnown = true;
+      thinNames();
+      say();
       isFitted = false;
       fitOnce();
     }
+    // Names that would cover a larger commune's are left out until the map is closer: they come with most equipment first.
+    function thinNames() {
+      const kept = [];
+      names.eachLayer((marker) => {
+        const span = marker.getElement()?.querySelector("span"), at = map.latLngToLayerPoint(marker.getLatLng());
+        if (!span) return;
+        const w = span.offsetWidth / 2 + 4, h = span.offsetHeight / 2;
+        const covers = kept.some((o) => Math.abs(o.at.x - at.x) < o.w + w && Math.abs(o.at.y - at.y) < o.h + h);
+        span.style.visibility = covers ? "hidden" : "";
+        if (!covers) kept.push({ at, w, h });
+      });
+    }
+    map.on("zoomend", thinNames);
     function whole() {
       if (ground) {
         const [west, south, east, north] = ground.bounds;
@@ -151,7 +167,7 @@
       if (!note) return;
       const parts = [];
       if (placeless) parts.push(`${placeless} ${placeless > 1 ? "alarmes" : "alarme"} sans lieu : voir la liste`);
-      if (!ground) parts.push("Aucun équipement placé : le fond de carte viendra du référentiel");
+      if (isGroundKnown && !ground) parts.push("Aucun équipement placé : le fond de carte viendra du référentiel");
       if (carsSaid) parts.push(carsSaid);
       const text = parts.join(" · ");
       if (note.textContent !== text) note.textContent = text;

@@ -90,6 +90,7 @@
     if (open !== opened) {
       opened = open;
       if (open) cursor = open;
+      one(".detail")?.scrollTo(0, 0);
       paint();
     }
     if (said.cleared && said.cleared !== cleared) {
