@@ -136,7 +136,8 @@ class Settings(BaseSettings):
     webserver_port: int = Port
     web_host: str
     web_port: int = Port
-    web_secret: SecretStr
+    # Who has one session can try secrets on it at leisure: 32 characters, as many as a generated one at the least.
+    web_secret: SecretStr = Field(min_length=32)
     simulated_apis_port: int | None = Field(default=None, ge=1, le=_LAST_PORT)
     extension_directory: Path
     duckdb_memory_limit: str | None = Field(default=None, pattern=r"^[1-9][0-9]*(\.[0-9]+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$")

@@ -27,7 +27,7 @@ from starlette.concurrency import run_in_threadpool
 from orchestration.alerts.model import Entry
 from orchestration.alerts.store.rows import SELECT_ENTRY, to_entry
 from orchestration.alerts.store.store import PAGE, Store
-from orchestration.alerts.store.turn import CHANNEL
+from orchestration.alerts.store.turn import CHANNEL, NOTICES_LOSS
 
 _LOG: Final = logging.getLogger("vigie.web")
 
@@ -37,8 +37,6 @@ KEPT: Final = 2_000
 _QUIET_S: Final = 5.0
 # Between two tries to connect: the database restarts within some seconds.
 _RETRY_S: Final = 0.5
-# A connection that is half open (a server that lost power) is given up after 15 s.
-_KEEPALIVE: Final = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 15_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ class Live:
     """
 
     def __init__(self, url: str, store: Store, *, kept: int = KEPT) -> None:
-        self._address, self._store = make_conninfo(url, connect_timeout=3, application_name="vigie-live", **_KEEPALIVE), store
+        self._address, self._store = make_conninfo(url, application_name="vigie-live", **NOTICES_LOSS), store
         self._lines: deque[Line] = deque(maxlen=kept)
         self._bell = asyncio.Event()
         self._task: asyncio.Task[None] | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from lxml import etree
 
 from orchestration.alerts.feeds.events import MOST_OF_ONE
+from orchestration.alerts.store.turn import Connection, connect
 from tests.alerts_web import Served, WebProcess, change, until_healthy
 
 pytest_plugins = ("tests.alerts_web",)
@@ -158,3 +161,19 @@ def test_a_template_in_what_equipment_says_is_not_filled_in(web: Served) -> None
     entry = web.tell(change("lampe", "L3", 0, details={"asset": template}, text=template))[0]
     assert entry.alarm["message"] == "L3 est en panne."
     assert json.loads(json.dumps(entry.alarm))["value_text"] == template
+
+
+# --- a database that is gone without a word
+
+
+def test_a_connection_gives_up_a_database_that_is_gone_without_a_word(web: Served) -> None:
+    """Its machine lost power: nothing answers, and nothing is closed."""
+
+    def gives_up_after_ms(con: Connection) -> tuple[int, int]:
+        with socket.socket(fileno=os.dup(con.fileno())) as ours:
+            return ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+    with connect(web.settings.app_url.get_secret_value(), name="test") as con:
+        assert gives_up_after_ms(con) == (15_000, 1)
+    with web.pool.connection() as con:
+        assert gives_up_after_ms(con) == (15_000, 1)

@@ -28,7 +28,7 @@ SERVER = {
     "VIGIE_NATS_PASSWORD": "whisper",
     "VIGIE_WEB_HOST": "10.0.0.7",
     "VIGIE_WEB_PORT": "8000",
-    "VIGIE_WEB_SECRET": "rumour",
+    "VIGIE_WEB_SECRET": "rumour, told again and again and again",
     "VIGIE_NATS_MONITOR_PORT": "8222",
     "VIGIE_MQTT_PORT": "1883",
     "VIGIE_INTAKE_HOST": "intake",
@@ -112,7 +112,7 @@ def test_personal_data_may_not_lie_where_readers_read(server: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(("name", "value"), [("VIGIE_POSTGRES_PORT", "0"), ("VIGIE_WEBSERVER_PORT", "http"), ("VIGIE_DUCKDB_THREADS", "0"),
-                                             ("VIGIE_DUCKDB_MEMORY_LIMIT", "lots")])  # fmt: skip
+                                             ("VIGIE_WEB_SECRET", "a guess"), ("VIGIE_DUCKDB_MEMORY_LIMIT", "lots")])  # fmt: skip
 def test_a_wrong_value_is_named(server: pytest.MonkeyPatch, name: str, value: str) -> None:
     server.setenv(name, value)
     with pytest.raises(WrongUse, match=name):
@@ -136,7 +136,7 @@ def test_unknown_variable_is_refused_with_the_nearest(server: pytest.MonkeyPatch
 def test_secrets_never_print(server: pytest.MonkeyPatch) -> None:
     settings = Settings.load()
     shown = f"{settings} {settings!r} {settings.lake!r} {settings.dagster_url} {settings.app_url!r} {settings.model_dump()}"
-    for secret in ("p@ss/word", "p%40ss", "reader's", "hush", "whisper"):
+    for secret in ("p@ss/word", "p%40ss", "reader's", "hush", "whisper", "rumour"):
         assert secret not in shown
 
 

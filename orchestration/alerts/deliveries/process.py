@@ -32,7 +32,7 @@ from orchestration.alerts.deliveries.work_orders import OVER, STATUS_FR, CmmsDes
 from orchestration.alerts.heartbeat import beat
 from orchestration.alerts.store.store import Store, open_pool
 from orchestration.alerts.store.turn import CHANNEL as JOURNAL
-from orchestration.alerts.store.turn import Connection
+from orchestration.alerts.store.turn import NOTICES_LOSS, Connection
 from orchestration.settings import Settings
 
 LOG: Final = logging.getLogger("vigie.deliveries")
@@ -162,9 +162,7 @@ class Deliveries:
         try:
             while not stop.is_set():
                 try:
-                    con = await psycopg.AsyncConnection.connect(
-                        url, autocommit=True, connect_timeout=3, application_name="vigie-deliveries"
-                    )
+                    con = await psycopg.AsyncConnection.connect(url, autocommit=True, application_name="vigie-deliveries", **NOTICES_LOSS)
                 except psycopg.OperationalError as error:
                     LOG.warning("the store does not answer: %s", type(error).__name__)
                     await _until(stop, _BEAT_S)

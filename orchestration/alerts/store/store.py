@@ -26,7 +26,7 @@ from orchestration.alerts.store.grouping import Compose
 from orchestration.alerts.store.planned import Planned
 from orchestration.alerts.store.rows import SELECT_ALARM, SELECT_ENTRY, to_alarm, to_entry
 from orchestration.alerts.store.suppressions import MAINTENANCE, OUT_OF_SERVICE, About, Suppression, to_suppression
-from orchestration.alerts.store.turn import Connection, Turn, taken
+from orchestration.alerts.store.turn import NOTICES_LOSS, Connection, Turn, taken
 
 Connect = Callable[[], contextlib.AbstractContextManager[Connection]]
 # One page of the journal: what a feed sends at once.
@@ -255,6 +255,6 @@ def open_pool(url: str, *, name: str, size: int = 4) -> ConnectionPool[Connectio
     """Return a pool of connections for `Store`; it fills in the background, and makes connections anew when the database was away."""
     return ConnectionPool(
         url, min_size=1, max_size=size, open=True, timeout=5, max_lifetime=3600, name=name, reconnect_timeout=0,
-        kwargs={"autocommit": True, "row_factory": dict_row, "application_name": name, "connect_timeout": 3},
+        kwargs={"autocommit": True, "row_factory": dict_row, "application_name": name, **NOTICES_LOSS},
         check=ConnectionPool.check_connection,
     )  # fmt: skip
