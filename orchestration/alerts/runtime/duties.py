@@ -38,6 +38,7 @@ class Duties:
 
     Attributes:
         trouble: what is wrong with what the territory declared; None when nothing is.
+        refused: work orders that could not be linked, as the log says.
     """
 
     def __init__(self, settings: Settings, feeds: Callable[[], Mapping[str, Feed]]) -> None:
@@ -47,6 +48,7 @@ class Duties:
         self._store = Store(self._lent)
         self._looked = float("-inf")
         self.trouble: str | None = None
+        self.refused = 0
         self.post: Post = load_post(settings.alerts_path / ".none")
         with contextlib.suppress(VigieError):
             self.post = load_post(settings.alerts_path)
@@ -72,7 +74,14 @@ class Duties:
 
     def _once(self) -> None:
         while self._orders:
-            note_order(self._store, self._orders[0])
+            try:
+                note_order(self._store, self._orders[0])
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                raise
+            except (psycopg.Error, VigieError, KeyError, ValueError, TypeError):
+                # Tried for ever it would hold up escalations, and the saving of the engine's state.
+                self.refused += 1
+                _log.exception("a work order cannot be linked to its alarm, and is left out: %s", self._orders[0].intervention_ref)
             self._orders.popleft()
         if time.monotonic() - self._looked >= _FILES_EVERY_S:
             self._looked = time.monotonic()

@@ -345,10 +345,10 @@ class Runtime:
             reader.acknowledge(floor)
 
     def _details(self) -> dict[str, Any]:
-        refused = self.writer.refused
+        refused = self.writer.refused + self.duties.refused
         trouble = self.trouble or self.writer.trouble or self.duties.trouble
         if trouble is None and refused:
-            trouble = f"{refused} changes could not be stored (vigie logs alerts)"
+            trouble = f"{refused} changes or work orders could not be stored (vigie logs alerts)"
         waiting = self.lanes.waiting
         return {
             "trouble": trouble,
