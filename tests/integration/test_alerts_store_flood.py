@@ -54,7 +54,7 @@ def test_the_ninth_begins_a_flood_that_groups_the_others(city: Town) -> None:
     assert (flood.priority, flood.hidden) == (2, 24)
     assert flood.details["rule"] == {"middle": 22, "low": 2}
     assert (flood.details["domain"], flood.details["commune"]) == ({"EP": 24}, {"Metz": 24})
-    assert flood.message.startswith("24 alarmes regroupées")
+    assert flood.message.startswith("Alarmes regroupées ici : 24.")
 
 
 def test_the_critical_are_always_presented(city: Town) -> None:
