@@ -81,7 +81,9 @@ class Days:
 
 def _town() -> World:
     size = preset("chalons")
-    small = Preset("small", size.title, size.authority, size.latitude, size.longitude, size.communes, 1_500, 500, 50, 10.0, size.stock.scaled(0.5))
+    small = Preset(
+        "small", size.title, size.authority, size.latitude, size.longitude, size.communes, 1_500, 500, 50, 10.0, size.stock.scaled(0.5)
+    )
     began = int(seconds(START))
     befall = [Scenario("storm", began + 6 * HOUR), Scenario("gateway-out", began + DAY), Scenario("cabinet-out", began + DAY + 4 * HOUR)]
     return World(small, scenarios=befall)
