@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -91,7 +91,7 @@ class Composer:
             asset_ref=change.asset[1] if change.asset else None,
             asset_id=equipment.asset_id if equipment else None,
             asset_type=equipment.asset_type if equipment else None,
-            asset_name=equipment.name if equipment else None,
+            asset_name=equipment.name if equipment else short(change.asset),
             commune=change.commune or (equipment.commune if equipment else None),
             street=change.details.get("street") or (equipment.street if equipment else None),
             longitude=place[0],
@@ -136,6 +136,30 @@ class Composer:
         if (domain := self.domains.get(str(change.details.get("feed")))) is not None:
             return domain
         return rule.scope.domains[0] if rule.scope.domains else None
+
+
+def describe(alarm: Alarm, equipment: Equipment, ancestors: Iterable[AssetKey], rule: Rule | None) -> None:
+    """Fill in what the referential says of an alarm's equipment, which was not known when it was raised."""
+    alarm.asset_id, alarm.asset_type, alarm.asset_name = equipment.asset_id, equipment.asset_type, equipment.name or alarm.asset_name
+    for name in ("domain", "commune", "street", "owner_authority"):
+        setattr(alarm, name, getattr(alarm, name) or getattr(equipment, name))
+    if alarm.longitude is None or alarm.latitude is None:
+        alarm.longitude, alarm.latitude = equipment.longitude, equipment.latitude
+    alarm.area = alarm.area or equipment.geometry
+    alarm.ancestors = [f"{source}|{ref}" for source, ref in ancestors]
+    if rule is not None:
+        alarm.message = message(rule, alarm)
+
+
+def short(asset: AssetKey | None) -> str | None:
+    """Return what to call equipment that no referential names: the last part of a URN, else nothing but its code.
+
+    >>> short(("s", "urn:ngsi-ld:Streetlight:C011-D1-019")), short(("s", "C306"))
+    ('C011-D1-019', None)
+    """
+    if asset is None or not asset[1].startswith("urn:"):
+        return None
+    return asset[1].rsplit(":", 1)[-1] or None
 
 
 def message(rule: Rule, alarm: Alarm) -> str:

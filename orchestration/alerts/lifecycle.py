@@ -349,6 +349,13 @@ def closed(alarm: Alarm, actor: str, now: dt.datetime, comment: str | None = Non
     return written
 
 
+def described(alarm: Alarm, now: dt.datetime) -> Written:
+    """Return an alarm whose equipment the referential has come to know."""
+    written = Written(alarm, now)
+    written.log(Kind.UPDATED, referential=True)
+    return written
+
+
 def work_order(alarm: Alarm, actor: str, now: dt.datetime, order: dict[str, Any]) -> Written:
     """Return an alarm with a work order (`target`, `ref`, `status`…) that was asked for, or whose state changed."""
     written = Written(alarm, now)

@@ -230,3 +230,18 @@ def test_an_alarm_comes_back_from_its_row_and_from_its_journal_as_it_was(city: T
     assert now.procedure == [Step("Voir", "Anne", city.now, "anne")]
     assert from_snapshot(city.store.journal_of(alarm.alarm_id)[-1].alarm) == now
     city.check()
+
+
+def test_an_alarm_raised_before_its_equipment_was_known_is_described_once_it_is(city: Town) -> None:
+    urn = "urn:ngsi-ld:Streetlight:L9"
+    city.store.apply([city.change("lamp", urn)], city.composer)
+    (before,) = city.store.live()
+    assert (before.asset_name, before.commune, before.asset_id) == ("L9", None, None)
+    assert city.store.describe(city.composer) == []
+    city.equip("C")
+    city.equip(urn, "C", (6.1, 49.1))
+    assert [str(e.kind) for e in city.store.describe(city.composer)] == ["updated"]
+    (after,) = city.store.live()
+    assert (after.asset_name, after.commune, after.asset_id) == (f"Nom {urn}", "Metz", f"id-{urn}")
+    assert (after.message, after.longitude, after.ancestors) == (f"Nom {urn}", 6.1, [f"{SOURCE}|C"])
+    assert city.store.describe(city.composer) == []

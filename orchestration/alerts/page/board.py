@@ -261,8 +261,7 @@ class Board:
 
     def _contacts(self, found: Mapping[str, tuple[dt.datetime, dict[str, Any]]]) -> tuple[FeedContact, ...]:
         heard = {name.removeprefix("feed:"): at for name, (at, _) in found.items() if name.startswith("feed:")}
-        names = sorted(heard.keys() | self._feeds.keys())
-        return tuple(FeedContact(n, *_of(self._feeds.get(n), n, heard.get(n))) for n in names)
+        return tuple(FeedContact(n, *_of(declared, n, heard.get(n))) for n, declared in sorted(self._feeds.items()))
 
 
 def speaks_to_rules(feed: Feed) -> bool:
@@ -271,7 +270,7 @@ def speaks_to_rules(feed: Feed) -> bool:
 
 
 def _of(
-    declared: tuple[str, dt.timedelta | None] | None, name: str, at: dt.datetime | None
+    declared: tuple[str, dt.timedelta | None], name: str, at: dt.datetime | None
 ) -> tuple[str, dt.datetime | None, dt.timedelta | None]:
-    title, freshness = declared or (name, None)
-    return title, at, freshness
+    title, freshness = declared
+    return title or name, at, freshness

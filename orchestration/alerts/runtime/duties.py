@@ -19,6 +19,7 @@ import psycopg
 from ingestion.errors import VigieError
 from ingestion.feeds.model import Feed
 from orchestration.alerts.deliveries.work_orders import note_order
+from orchestration.alerts.drafting import Composer
 from orchestration.alerts.model import Ordered
 from orchestration.alerts.post import Post, load_post
 from orchestration.alerts.store.planned import read_planned
@@ -47,6 +48,7 @@ class Duties:
         self._con: Connection | None = None
         self._store = Store(self._lent)
         self._looked = float("-inf")
+        self._compose: Composer | None = None
         self.trouble: str | None = None
         self.refused = 0
         self.post: Post = load_post(settings.alerts_path / ".none")
@@ -61,6 +63,10 @@ class Duties:
     def waiting(self) -> int:
         """How many work orders are not linked yet: until then their messages are not acknowledged."""
         return len(self._orders)
+
+    def describe(self, compose: Composer) -> None:
+        """Have live alarms say what a new referential knows of their equipment."""
+        self._compose = compose
 
     async def run(self) -> None:
         """Do what is due each second, until cancelled; while the database is away, try again."""
@@ -86,6 +92,9 @@ class Duties:
         if time.monotonic() - self._looked >= _FILES_EVERY_S:
             self._looked = time.monotonic()
             self._look_at_files()
+        if (compose := self._compose) is not None:
+            self._store.describe(compose)
+            self._compose = None
         self._store.tick(self.post.policy())
 
     def _look_at_files(self) -> None:

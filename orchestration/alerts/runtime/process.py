@@ -382,9 +382,11 @@ class Runtime:
                 if await asyncio.to_thread(self._copy_directory):
                     self.known = await asyncio.to_thread(self._load_directory)
                     self._refresh()
+                    self.duties.describe(self._compose)
                 await asyncio.to_thread(outbox.catch_up, self.settings, self.books.book.feeds)
-                for name, at in (await asyncio.to_thread(contacts.last_landings, self.settings.lake, dt.datetime.now(dt.UTC))).items():
-                    self._heard[name] = max(self._heard.get(name, 0), int(at.timestamp() * 1e6))
+                landed = await asyncio.to_thread(contacts.last_landings, self.settings.lake, dt.datetime.now(dt.UTC))
+                for name in landed.keys() & self.books.book.feeds.keys():
+                    self._heard[name] = max(self._heard.get(name, 0), int(landed[name].timestamp() * 1e6))
             except (VigieError, psycopg.Error) as error:
                 _log.warning("%s", str(error).strip().splitlines()[0])
             await asyncio.sleep(_LAKE_EVERY_S)

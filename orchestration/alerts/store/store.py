@@ -16,7 +16,7 @@ from psycopg_pool import ConnectionPool
 
 from ingestion.errors import VigieError
 from orchestration.alerts import lifecycle
-from orchestration.alerts.drafting import Draft
+from orchestration.alerts.drafting import Composer, Draft, describe
 from orchestration.alerts.lifecycle import Written
 from orchestration.alerts.model import PLATFORM, Alarm, Change, Entry, Priority
 from orchestration.alerts.store import due, grouping, suppressions
@@ -75,6 +75,19 @@ class Store:
                 saved = None if lifecycle.told(found, change) else news.change(found, change)
                 if saved is not None:
                     last[change.key] = saved
+        return turn.entries
+
+    def describe(self, compose: Composer) -> list[Entry]:
+        """Say of live alarms what the referential has come to know of their equipment since they were raised. Repeatable."""
+        unknown = "closed_at IS NULL AND asset_ref IS NOT NULL AND asset_id IS NULL"
+        if not any(compose.directory.get((a.source or "", a.asset_ref or "")) for a in self.select(unknown)):
+            return []
+        with self.turn() as turn:
+            for alarm in turn.select(f"{unknown} ORDER BY alarm_id"):
+                key = (alarm.source or "", alarm.asset_ref or "")
+                if (equipment := compose.directory.get(key)) is not None:
+                    describe(alarm, equipment, compose.ancestors(key), compose.rules.get(alarm.rule))
+                    turn.save(lifecycle.described(alarm, turn.now))
         return turn.entries
 
     # --- what people do
