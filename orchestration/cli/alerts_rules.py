@@ -49,11 +49,19 @@ def list_command(*, as_json: common.Json = False) -> None:
 
 
 @app.command("check")
-def check_command(rule: Annotated[str, typer.Argument(help="A rule's name, or the path of its YAML.")]) -> None:
-    """Check a rule. Exit code 2 when it cannot work."""
+def check_command(
+    rule: Annotated[str | None, typer.Argument(help="A rule's name, or the path of its YAML; all without it.")] = None,
+) -> None:
+    """Check a rule, or all. Exit code 2 when one cannot work."""
     from orchestration.alerts.rulebook.load import load_rule
     from orchestration.alerts.rulebook.registry import list_rules
 
+    if rule is None:
+        entries = list_rules(_folder())
+        if broken := [e.error for e in entries if e.error]:
+            raise WrongUse("\n".join(broken), remedy="correct these files; the other rules stay in force")
+        print(f"{len(entries)} rules can work")
+        return
     path = Path(rule)
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():

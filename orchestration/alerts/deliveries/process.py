@@ -40,6 +40,8 @@ _BEAT_S: Final = 1.0
 # A wish is sent at once when the journal wakes us; what could not be sent is tried again so often.
 _ORDERS_S: Final = 5.0
 # After something of ours broke: long enough not to fill the log.
+# Told for so long after it was begun again: long enough to be seen, and no more once it lasts.
+_BROKEN_TOLD_S: Final = 600.0
 _BROKEN_S: Final = 5.0
 # Connections to the store: followers ask in threads, for milliseconds each.
 _POOL: Final = 6
@@ -58,6 +60,7 @@ class Running:
         self.desk: Desk | None = None
         self.desk_trouble: str | None = None
         self.broken: str | None = None
+        self._broke_at = 0.0
         self.wake = asyncio.Event()
         self._sender: Sender | None = None
         self._make(instance, settings)
@@ -108,6 +111,7 @@ class Running:
                 # Of our own making: this target says so and goes on; the others never notice.
                 LOG.exception("target %s", self.target.target)
                 self.broken = f"broke ({type(error).__name__}: see vigie logs deliveries), and was begun again"
+                self._broke_at = time.monotonic()
                 await asyncio.sleep(_BROKEN_S)
 
     async def _orders(self) -> None:
@@ -139,6 +143,8 @@ class Running:
         """What there is to say of the target."""
         told = dict(self.follower.details) if self.follower else {"trouble": None}
         notes = " ; ".join(self._sender.notes.values()) if isinstance(self._sender, ProvolySender) else ""
+        if time.monotonic() - self._broke_at > _BROKEN_TOLD_S:
+            self.broken = None
         trouble = self.broken or told["trouble"] or (self.desk_trouble and f"work orders: {self.desk_trouble}")
         return told | {"trouble": trouble} | ({"notes": notes} if notes else {})
 

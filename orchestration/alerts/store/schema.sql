@@ -142,6 +142,8 @@ CREATE TABLE IF NOT EXISTS alerts.equipment (
     PRIMARY KEY (source, asset_ref)
 );
 
+CREATE INDEX IF NOT EXISTS equipment_under ON alerts.equipment (parent_source, parent_ref) WHERE parent_ref IS NOT NULL;
+
 -- The engine's saved state: what it needs to go on where it was. `part` is a rule or a component, `key` what it is about.
 CREATE TABLE IF NOT EXISTS alerts.engine_state (
     part text NOT NULL,
