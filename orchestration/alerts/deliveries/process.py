@@ -40,9 +40,9 @@ _BEAT_S: Final = 1.0
 # A wish is sent at once when the journal wakes us; what could not be sent is tried again so often.
 _ORDERS_S: Final = 5.0
 # After something of ours broke: long enough not to fill the log.
+_BROKEN_S: Final = 5.0
 # Told for so long after it was begun again: long enough to be seen, and no more once it lasts.
 _BROKEN_TOLD_S: Final = 600.0
-_BROKEN_S: Final = 5.0
 # Connections to the store: followers ask in threads, for milliseconds each.
 _POOL: Final = 6
 # Any number that is the same in every version: one process sends.
