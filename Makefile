@@ -9,7 +9,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Each worker of the suite runs whole instances: 0.5 GB and a core. By file: what a file's tests share (an instance, a build)
 # is made once, not once per worker.
-PYTEST_ARGS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
+# Files with few tests are the long ones: in the order of folders, they come before the thousands of short ones.
+PYTEST_ARGS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help up down test lint format bench lock base dev
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
+import psycopg
 import pytest
 
 from ingestion.lake.session import connect
@@ -193,7 +194,11 @@ def test_a_dark_cabinet_is_one_alarm_on_every_wall(territory: Territory) -> None
         alarms: list[dict[str, Any]] = territory.vigie("alerts", "list", "--json").document
         return [a for a in alarms if a["rule"] in _DARK]
 
-    _eventually(lambda: bool(standing()), "the cabinet is an alarm")
+    def is_told() -> bool:
+        with psycopg.connect(territory.settings.app_url.get_secret_value()) as con:
+            return con.execute("SELECT 1 FROM alerts.alarm WHERE rule = ANY(%s) LIMIT 1", [sorted(_DARK)]).fetchone() is not None
+
+    _eventually(is_told, "the cabinet is an alarm")
     (alarm,) = standing()
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
