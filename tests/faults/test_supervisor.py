@@ -350,7 +350,7 @@ def test_dagster_itself_starts_restarts_and_stops(stopped: Settings, tmp_path: P
 
     supervisor.up(stopped, print, definitions=str(definitions))
     assert {name: status.state for name, status in states().items()} == dict.fromkeys(
-        ("postgres", "nats", "intake", "code-server", "webserver", "daemon"), "healthy"
+        ("postgres", "nats", "intake", "alerts", "deliveries", "web", "code-server", "webserver", "daemon"), "healthy"
     )
     query = {
         "query": "{ repositoriesOrError { ... on RepositoryConnection { nodes { location { name } assetNodes { assetKey { path } } } } } }"

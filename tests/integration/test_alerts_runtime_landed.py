@@ -107,22 +107,22 @@ def test_a_publication_brings_its_equipment_once(landing: AlertsInstance) -> Non
         con.execute(
             f"CREATE TABLE {ALIAS}.core.asset (asset_key VARCHAR, asset_id VARCHAR, source VARCHAR, asset_ref VARCHAR, feed VARCHAR, "
             "asset_type VARCHAR, parent_ref VARCHAR, name VARCHAR, commune VARCHAR, street VARCHAR, longitude DOUBLE, latitude DOUBLE, "
-            "owner_authority VARCHAR, model VARCHAR)"
+            "owner_authority VARCHAR, model VARCHAR, geometry VARCHAR)"
         )
         con.execute(
             f"INSERT INTO {ALIAS}.core.asset VALUES "
-            "('sig|L1', 'sig|L1', 'sig', 'L1', 'patrimoine', 'streetlight', 'F1', 'Lampe 1', 'Dijon', NULL, 5.0, 47.3, NULL, NULL), "
-            "('radio|7', 'sig|L1', 'radio', '7', 'patrimoine', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'LoRa'), "
-            "('sig|F1', 'sig|F1', 'sig', 'F1', 'patrimoine', 'feeder', NULL, NULL, 'Dijon', NULL, NULL, NULL, 'Métropole', NULL)"
+            "('sig|L1', 'sig|L1', 'sig', 'L1', 'patrimoine', 'streetlight', 'F1', 'Lampe 1', 'Dijon', NULL, 5.0, 47.3, NULL, NULL, NULL), "
+            "('radio|7', 'sig|L1', 'radio', '7', 'patrimoine', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'LoRa', NULL), "
+            "('sig|F1', 'sig|F1', 'sig', 'F1', 'patrimoine', 'feeder', NULL, NULL, 'Dijon', NULL, NULL, NULL, 'Métropole', NULL, NULL)"
         )
         con.execute(
             f"CREATE TABLE {ALIAS}.core.equipment (asset_id VARCHAR, asset_type VARCHAR, name VARCHAR, commune VARCHAR, street VARCHAR, "
-            "longitude DOUBLE, latitude DOUBLE, owner_authority VARCHAR, model VARCHAR, parent_id VARCHAR)"
+            "longitude DOUBLE, latitude DOUBLE, owner_authority VARCHAR, model VARCHAR, parent_id VARCHAR, geometry VARCHAR)"
         )
         con.execute(
             f"INSERT INTO {ALIAS}.core.equipment VALUES "
-            "('sig|L1', 'streetlight', 'Lampe 1', 'Dijon', 'Rue X', 5.0, 47.3, 'Métropole', 'LED', 'sig|F1'), "
-            "('sig|F1', 'feeder', NULL, 'Dijon', NULL, NULL, NULL, 'Métropole', NULL, NULL)"
+            "('sig|L1', 'streetlight', 'Lampe 1', 'Dijon', 'Rue X', 5.0, 47.3, 'Métropole', 'LED', 'sig|F1', NULL), "
+            "('sig|F1', 'feeder', NULL, 'Dijon', NULL, NULL, NULL, 'Métropole', NULL, NULL, NULL)"
         )
         con.execute(f"INSERT INTO {ALIAS}.raw.feed (feed, domain) VALUES ('patrimoine', 'EP')")
     with turn.connect(landing.settings.app_url.get_secret_value(), name="test") as app:
