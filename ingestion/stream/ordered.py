@@ -42,8 +42,6 @@ _ANSWER_TIMEOUT_S: Final = 5.0
 _OVERDUE_S: Final = EXPIRES_S + 5.0
 # How soon a new connection is noticed: what was asked for on the old one is lost.
 _LOOK_S: Final = 0.2
-# What was announced follows within a millisecond; after this it is asked for.
-_DOUBT_S: Final = 0.01
 _ACK_TOKENS: Final = 9
 
 
@@ -98,7 +96,6 @@ class Ordered:
         self._begin = asyncio.Event()
         self._subscription: Any = None
         self._closed = False
-        self._doubt: asyncio.Task[None] | None = None
 
     def start_over(self) -> None:
         """Begin anew from what was acknowledged: after a reconnection, or when order was lost."""
@@ -132,7 +129,8 @@ class Ordered:
                 self.ask()
 
     async def _reset(self, nc: Client) -> None:
-        self.is_drained, self._open = False, 0
+        # Nobody asks before this is done: what came meanwhile would be counted as still to come, and everything would wait for it.
+        self.is_drained, self._open = False, PULL_MESSAGES
         if self._subscription is not None:
             with contextlib.suppress(NatsError):
                 await self._subscription.unsubscribe()
@@ -162,6 +160,7 @@ class Ordered:
         self.pending = (info.num_pending or 0) + (info.num_ack_pending or 0)
         self.is_drained = self.pending == 0
         self.trouble = None
+        self._open = 0
         self.ask()
         self._arrived()
 
@@ -197,8 +196,6 @@ class Ordered:
         self._consumer_seq = consumer_seq
         self._open -= 1
         self.pending, self.is_drained = pending, pending == 0
-        if pending and (self._doubt is None or self._doubt.done()):
-            self._doubt = asyncio.ensure_future(self._look_again())
         self._replies.append((seq, msg.reply))
         if seq > self._seen:
             self._seen = seq
@@ -206,30 +203,6 @@ class Ordered:
         self._arrived()
         if self._open <= 0:
             self.ask()
-
-    async def _look_again(self) -> None:
-        """Ask what waits, once nothing more comes though more was announced.
-
-        A message tells how many the broker has behind it, and sometimes counts itself: nothing would follow, and what waits for this
-        durable to be drained would wait for its next message.
-        """
-        pause = _DOUBT_S
-        while not (self.is_drained or self._begin.is_set() or self._closed):
-            before = self._consumer_seq
-            await asyncio.sleep(pause)
-            nc = self._nc
-            if nc is None or not nc.is_connected or self._consumer_seq != before:
-                continue
-            try:
-                info = await nc.jetstream(timeout=_ANSWER_TIMEOUT_S).consumer_info(self.stream, self.name)
-            except (NatsError, OSError):
-                self.start_over()
-                return
-            if self._consumer_seq == before and not self._begin.is_set():
-                self.pending = info.num_pending or 0
-                self.is_drained = self.pending == 0
-                self._arrived()
-            pause = min(2 * pause, _LOOK_S)
 
     def _status(self, msg: Msg) -> None:
         """Take the broker's word that a pull ended: 404 and 408 nothing came, 409 its bytes are full or the durable is gone."""
