@@ -18,6 +18,7 @@ import datetime as dt
 import http.client
 import json
 import os
+import signal
 import socket
 import statistics
 import struct
@@ -432,8 +433,6 @@ def _client(folder: Path, token: str) -> None:
     def end(*_: object) -> None:
         (folder / "client.json").write_text(json.dumps(received))
         sys.exit(0)
-
-    import signal  # noqa: PLC0415 - of this process alone
 
     signal.signal(signal.SIGTERM, end)
     for line in answer:

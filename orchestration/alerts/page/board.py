@@ -261,16 +261,9 @@ class Board:
 
     def _contacts(self, found: Mapping[str, tuple[dt.datetime, dict[str, Any]]]) -> tuple[FeedContact, ...]:
         heard = {name.removeprefix("feed:"): at for name, (at, _) in found.items() if name.startswith("feed:")}
-        return tuple(FeedContact(n, *_of(declared, n, heard.get(n))) for n, declared in sorted(self._feeds.items()))
+        return tuple(FeedContact(n, title or n, heard.get(n), freshness) for n, (title, freshness) in sorted(self._feeds.items()))
 
 
 def speaks_to_rules(feed: Feed) -> bool:
     """Return whether a feed reaches the rules: a stream does, and batches whose contract says `alerts: true`."""
     return feed.alerts or feed.connector.type == "stream"
-
-
-def _of(
-    declared: tuple[str, dt.timedelta | None], name: str, at: dt.datetime | None
-) -> tuple[str, dt.datetime | None, dt.timedelta | None]:
-    title, freshness = declared
-    return title or name, at, freshness
