@@ -52,7 +52,7 @@ class Actions:
             return
         alarms = self._chosen(said)
         if not alarms:
-            self._tell("Choisissez d'abord une alarme.", "warning")
+            self.wall.tell("Choisissez d'abord une alarme.", "warning")
             return
         match what:
             case "ack":
@@ -83,13 +83,13 @@ class Actions:
         try:
             who = await run_in_threadpool(self.wall.known_as)
         except (psycopg.Error, PoolTimeout):
-            self._tell("La base ne répond pas : rien n'a été fait.", "negative")
+            self.wall.tell("La base ne répond pas : rien n'a été fait.", "negative")
             return False
         if who is None:
             ui.navigate.to("/connexion")
             return False
         if not who.role.may(Role.OPERATOR):
-            self._tell("Votre compte permet de lire seulement.", "warning")
+            self.wall.tell("Votre compte permet de lire seulement.", "warning")
             return False
         return True
 
@@ -122,7 +122,7 @@ class Actions:
             return
         length, reason = said
         if length > LONGEST_OPERATOR and not self.wall.who.role.may(Role.SUPERVISOR):
-            self._tell("Plus de 8 heures : demandez à un superviseur.", "warning")
+            self.wall.tell("Plus de 8 heures : demandez à un superviseur.", "warning")
             return
         await self._each(alarms, lambda a, now: lifecycle.shelved(a, self._me, now, now + length, reason), "mise de côté")
 
@@ -148,13 +148,13 @@ class Actions:
         try:
             refused = await run_in_threadpool(self._act, [a.alarm_id for a in alarms], action)
         except (psycopg.Error, PoolTimeout):
-            self._tell("La base ne répond pas : ce n'est peut-être pas fait. Vérifiez avant de recommencer.", "negative")
+            self.wall.tell("La base ne répond pas : ce n'est peut-être pas fait. Vérifiez avant de recommencer.", "negative")
             return
         if refused:
             count = words.plural(refused, "alarme a changé", "alarmes ont changé")
-            self._tell(f"{count} entre-temps : l'action n'y a pas été faite.", "warning")
+            self.wall.tell(f"{count} entre-temps : l'action n'y a pas été faite.", "warning")
         elif done is not None and len(alarms) > 1:
-            self._tell(f"{french(len(alarms))} alarmes : {done}.", "positive")
+            self.wall.tell(f"{french(len(alarms))} alarmes : {done}.", "positive")
 
     def _act(self, ids: list[int], action: Action) -> int:
         refused = 0
@@ -164,7 +164,3 @@ class Actions:
             except (WrongUse, NotThere):
                 refused += 1
         return refused
-
-    def _tell(self, text: str, kind: str) -> None:
-        with self.wall.client:
-            ui.notify(text, type=kind, position="bottom", timeout=4000)  # type: ignore[arg-type] # one of the library's literals

@@ -87,17 +87,17 @@ async def ask(wall: Wall, alarm: Alarm, settings: Settings) -> None:
     if wish is None:
         return
     if not await _still_may(wall):
-        _tell(wall, "Votre compte ne permet plus de demander : rien n'a été demandé.", "warning")
+        wall.tell("Votre compte ne permet plus de demander : rien n'a été demandé.", "warning")
         return
     try:
         await run_in_threadpool(request_intervention, wall.board.store, alarm.alarm_id, wall.who.login, wish, instance=offered.instance)
     except (WrongUse, NotThere) as error:
         _LOG.info("a work order was refused: %s", error)
-        _tell(wall, "Rien n'a été demandé : l'alarme est close, ou une demande est déjà en cours. Regardez son journal.", "warning")
+        wall.tell("Rien n'a été demandé : l'alarme est close, ou une demande est déjà en cours. Regardez son journal.", "warning")
     except (psycopg.Error, PoolTimeout):
-        _tell(wall, "La base ne répond pas : la demande n'est peut-être pas faite. Vérifiez avant de recommencer.", "negative")
+        wall.tell("La base ne répond pas : la demande n'est peut-être pas faite. Vérifiez avant de recommencer.", "negative")
     else:
-        _tell(wall, "Intervention demandée : son état se suit sur l'alarme.", "positive")
+        wall.tell("Intervention demandée : son état se suit sur l'alarme.", "positive")
 
 
 async def _still_may(wall: Wall) -> bool:
@@ -175,8 +175,3 @@ _HOW: Final = (
     "<pre>targets:\n  - target: gmao\n    type: cmms\n    url: https://gmao.exemple.fr/demandes\n    secret: GMAO_SECRET</pre>"
     "<p>Le fichier est relu dès qu'il est enregistré.</p>"
 )
-
-
-def _tell(wall: Wall, text: str, kind: str) -> None:
-    with wall.client:
-        ui.notify(text, type=kind, position="bottom", timeout=4000)  # type: ignore[arg-type] # one of the library's literals

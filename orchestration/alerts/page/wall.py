@@ -81,6 +81,11 @@ class Wall:
 
     # --- what is there
 
+    def tell(self, text: str, kind: str) -> None:
+        """Say a word at the foot of this browser's page; `kind` is positive, warning or negative."""
+        with self.client:
+            ui.notify(text, type=kind, position="bottom", timeout=4000)  # type: ignore[arg-type] # one of the library's literals
+
     def _build(self) -> None:
         ui.on("vigie", self._pressed)
         with ui.element("div").classes("wall").props(f'data-role="{self.who.role}" data-zone="{self.zone.key}"'):
