@@ -129,6 +129,7 @@ def _feed_rows(feeds: Iterable[Feed]) -> dict[str, list[tuple[object, ...]]]:
                 _minutes(f.freshness),
                 None if f.retention is None else f.retention / dt.timedelta(days=1),
                 _tells_end(f),
+                bool(f.personal_columns),
             )
         )
         for s in rules.states:

@@ -40,3 +40,28 @@
 {% macro minutes_of_day(time) -%}
     to_minutes(cast(split_part({{ time }}, ':', 1) as bigint) * 60 + cast(split_part({{ time }}, ':', 2) as bigint))
 {%- endmacro %}
+
+{# The quarter of an hour of an instant, as a number since 1970, and the instant it begins at. #}
+{% macro quarter_number(instant) -%}
+    epoch_us({{ instant }}) // 900000000
+{%- endmacro %}
+
+{% macro quarter_start(quarter) -%}
+    make_timestamptz({{ quarter }} * 900000000)
+{%- endmacro %}
+
+{#
+  Minutes from an instant to its reception, rounded up to what a reader tells apart: the minute within the hour, the quarter
+  within the day, then the day. 0: at once. -1: the instant is more than five minutes after reception; clocks that are set
+  by the network differ by less.
+#}
+{% macro lateness_minutes(told_at, received_at) -%}
+    {%- set minutes = '((epoch_us(' ~ received_at ~ ') - epoch_us(' ~ told_at ~ ')) / 60000000.0)' -%}
+    cast(case
+        when {{ minutes }} < -5 then -1
+        when {{ minutes }} <= 0 then 0
+        when {{ minutes }} <= 60 then ceil({{ minutes }})
+        when {{ minutes }} <= 1440 then ceil({{ minutes }} / 15) * 15
+        else ceil({{ minutes }} / 1440) * 1440
+    end as integer)
+{%- endmacro %}

@@ -32,6 +32,7 @@ TABLES: Final[dict[str, dict[str, str]]] = {
         "freshness_minutes": "DOUBLE",
         "retention_days": "DOUBLE",
         "tells_end": "BOOLEAN",
+        "has_personal_columns": "BOOLEAN",
     },
     "feed_state_rule": {
         "feed": "VARCHAR",
