@@ -7,24 +7,26 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Superset's own environment (dashboards/README.md); Vigie looks for it beside its own.
+SUPERSET := $(dir $(abspath $(VENV))).venv-superset
 # Each worker of the suite runs whole instances: 0.5 GB and a core. By file: what a file's tests share (an instance, a build)
 # is made once, not once per worker.
 # Files with few tests are the long ones: in the order of folders, they come before the thousands of short ones.
 PYTEST_ARGS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help up down test lint format bench lock base dev
+.PHONY: help up down test lint format bench lock base dev superset
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 10
 
 # A new home gets the simulated territory; one that exists goes on with what it holds.
-up: base ## set up if needed, start an instance (a new one with a simulated territory) in the background, print its addresses
+up: base superset ## set up if needed, start an instance (a new one with a simulated territory) in the background, print its addresses
 	@$(BIN)/vigie up --detach $$([ -e "$${VIGIE_HOME:-.vigie}/instance.toml" ] || echo --simulate chalons)
 
 down: ## stop the instance
 	@if [ -x $(BIN)/vigie ]; then $(BIN)/vigie down; else echo "nothing is set up here"; fi
 
-test: dev ## run every test
+test: dev superset ## run every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: dev ## check style, types, the boundaries between the rooms, the models' SQL
@@ -38,7 +40,7 @@ format: dev ## format Python
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: dev ## measure, and write bench/RESULTS.md
+bench: dev superset ## measure, and write bench/RESULTS.md
 	$(BIN)/python -m bench.run
 
 # Versions and hashes, no registry address: pip uses the one this machine is configured for.
@@ -47,6 +49,7 @@ UV_COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-
 lock: dev ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/$(UV_COMPILE) pyproject.toml --output-file requirements/base.lock
 	$(BIN)/$(UV_COMPILE) pyproject.toml --group dev --constraints requirements/base.lock --output-file requirements/dev.lock
+	$(BIN)/$(UV_COMPILE) dashboards/requirements.in --output-file dashboards/requirements.lock
 
 # What is installed is remembered by the lock's hash: a checkout that changes a lock installs again, a touched file does not.
 # The development environment holds the base one.
@@ -67,6 +70,17 @@ base: $(BIN)/python
 
 dev: $(BIN)/python
 	$(call install,dev,dev)
+
+superset: $(SUPERSET)/bin/python
+	@wanted=$$(sha256sum < dashboards/requirements.lock | cut -c1-64); \
+	if [ "$$(cat $(SUPERSET)/.installed 2>/dev/null)" = "$$wanted" ]; then exit 0; fi; \
+	echo "installing Superset's own environment; a minute or two the first time" >&2; \
+	rm -f $(SUPERSET)/.installed; \
+	$(SUPERSET)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement dashboards/requirements.lock; \
+	echo "$$wanted" > $(SUPERSET)/.installed
+
+$(SUPERSET)/bin/python:
+	@$(PYTHON) -m venv $(SUPERSET)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \

@@ -25,12 +25,14 @@ FILE_NAME: Final = "secrets.toml"
 ENVIRONMENT_PREFIX: Final = "VIGIE_SECRET_"
 
 # What the local profile generates. A name that joins later is added to an existing file, which is otherwise kept.
-GENERATED: Final = ("postgres_password", "postgres_reader_password", "nats_password", "web_secret")
+GENERATED: Final = ("postgres_password", "postgres_reader_password", "nats_password", "web_secret", "superset_secret", "superset_password")
 
 # Accounts of the local profile: of the people of its pages, and of the hypervisor. Their roles: orchestration.alerts.accounts.
 PEOPLE: Final = ("operateur-1", "operateur-2", "superviseur", "lecteur")
 SYSTEMS: Final = ("hyperviseur",)
-_TABLES: Final = ("instance", "feeds", "streams", "people", "systems")
+# Accounts of the dashboards of a local instance. Their roles: dashboards.access.
+ANALYSTS: Final = ("administrateur", "analyste", "referent", "pcc", "visiteur")
+_TABLES: Final = ("instance", "feeds", "streams", "people", "systems", "dashboards")
 
 # 32 bytes: 256 bits, past any guessing; URL-safe, so that a password needs no quoting in an address.
 _PASSWORD_BYTES: Final = 32
@@ -40,7 +42,8 @@ _HEADER: Final = """\
 # Secrets of this instance. Only its owner may read this file. Keep a copy with the backups: the databases need it.
 # [instance] is generated, and so is [streams], the password of each feed that sends by itself (remove a line for a new
 # password). Under [feeds], write the secrets that feed contracts name, for instance GRC_TOKEN = "…".
-# [people] and [systems] are who may see and treat alarms: change a password here and restart, or write "" to keep one out.
+# [people] and [systems] are who may see and treat alarms, [dashboards] who opens the dashboards: change a password here and restart,
+# or write "" to keep one out.
 
 [instance]
 {instance}
@@ -50,6 +53,9 @@ _HEADER: Final = """\
 
 [systems]
 {systems}
+
+[dashboards]
+{dashboards}
 
 [feeds]
 """
@@ -66,6 +72,7 @@ class Secrets:
         streams: passwords of the feeds that send by themselves (MQTT, HTTP), by feed.
         people: passwords of the people of a local instance's pages, by login.
         systems: tokens of the systems that are served alarms, by name.
+        dashboards: passwords of the people of a local instance's dashboards, by login.
     """
 
     home: Path
@@ -74,6 +81,7 @@ class Secrets:
     streams: dict[str, SecretStr] = field(default_factory=dict)
     people: dict[str, SecretStr] = field(default_factory=dict)
     systems: dict[str, SecretStr] = field(default_factory=dict)
+    dashboards: dict[str, SecretStr] = field(default_factory=dict)
 
     def get(self, name: str) -> SecretStr:
         """Return the secret a feed contract names: from the environment first, then from the secrets file.
@@ -119,7 +127,7 @@ def ensure(home: Path) -> Secrets:
     """
     path = home / FILE_NAME
     if not path.exists():
-        tables = {"instance": GENERATED, "people": PEOPLE, "systems": SYSTEMS}
+        tables = {"instance": GENERATED, "people": PEOPLE, "systems": SYSTEMS, "dashboards": ANALYSTS}
         draft = _draft(home, _HEADER.format(**{table: "\n".join(map(_generated_line, names)) for table, names in tables.items()}))
         try:
             os.link(draft, path)
@@ -130,6 +138,7 @@ def ensure(home: Path) -> Secrets:
     found = load(home)
     for table, names, known in (
         ("instance", GENERATED, found.instance), ("people", PEOPLE, found.people), ("systems", SYSTEMS, found.systems),
+        ("dashboards", ANALYSTS, found.dashboards),
     ):  # fmt: skip
         if missing := [name for name in names if name not in known]:
             _add(path, missing, table=table)

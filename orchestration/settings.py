@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any, Final, Literal, Self, cast
@@ -39,6 +40,9 @@ LAKE_DATABASE: Final = "vigie_lake"
 PERSONAL_DATABASE: Final = "vigie_personal"
 DAGSTER_DATABASE: Final = "vigie_dagster"
 APP_DATABASE: Final = "vigie_app"
+# Superset's own database and the role that owns it: it can do nothing elsewhere.
+SUPERSET_DATABASE: Final = "vigie_superset"
+SUPERSET_ROLE: Final = "vigie_superset"
 
 # Variables with the prefix that are not settings: read elsewhere, before or beside them.
 OTHER_VARIABLES: Final = {
@@ -51,12 +55,16 @@ OTHER_VARIABLES: Final = {
 CONFIGURABLE_LOCALLY: Final = frozenset(
     {
         *("postgres_port", "nats_port", "mqtt_port", "nats_monitor_port", "intake_port", "code_server_port", "webserver_port"),
-        *("simulated_apis_port", "web_port"),
+        *("simulated_apis_port", "web_port", "superset_port"),
+        *("dashboards", "superset_python"),
         *("extension_directory", "duckdb_memory_limit", "duckdb_threads", "stream_sync"),
     }
 )
-LOCAL_PORTS: Final = ("postgres", "nats", "mqtt", "nats_monitor", "intake", "code_server", "webserver", "simulated_apis", "web")
+LOCAL_PORTS: Final = ("postgres", "nats", "mqtt", "nats_monitor", "intake", "code_server", "webserver", "simulated_apis", "web", "superset")
 S3_FIELDS: Final = ("s3_endpoint", "s3_access_key", "s3_secret_key", "s3_region", "s3_use_tls")
+
+# Beside Vigie's own environment: the two cannot share one (docs/decisions/0009).
+BESIDE: Final = Path(sys.prefix).with_name(".venv-superset") / "bin" / "python"
 
 _LAST_PORT: Final = 65_535
 Port = Field(ge=1, le=_LAST_PORT)
@@ -96,6 +104,12 @@ class Settings(BaseSettings):
         web_host: interface the pages and APIs for people and systems listen on (alerts).
         web_port: its port.
         web_secret: what sessions of its pages are signed with.
+        dashboards: `on`, or `off` for an instance without Superset.
+        superset_host: interface the dashboard server (Superset) listens on.
+        superset_port: its port.
+        superset_secret: what its sessions and stored passwords are signed with.
+        superset_password: password of `vigie_superset`, the role that owns its database and nothing else.
+        superset_python: the Python of Superset's own environment.
         simulated_apis_port: where a simulated territory's systems are asked (loopback); of the local profile.
         extension_directory: where DuckDB's extensions are installed from their wheels.
         duckdb_memory_limit: for instance `4GB`; DuckDB's own default (80 % of memory) when absent.
@@ -138,6 +152,12 @@ class Settings(BaseSettings):
     web_port: int = Port
     # Who has one session can try secrets on it at leisure: 32 characters, as many as a generated one at the least.
     web_secret: SecretStr = Field(min_length=32)
+    dashboards: Literal["on", "off"] = "on"
+    superset_host: str
+    superset_port: int = Port
+    superset_secret: SecretStr = Field(min_length=32)
+    superset_password: SecretStr
+    superset_python: Path = BESIDE
     simulated_apis_port: int | None = Field(default=None, ge=1, le=_LAST_PORT)
     extension_directory: Path
     duckdb_memory_limit: str | None = Field(default=None, pattern=r"^[1-9][0-9]*(\.[0-9]+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$")
@@ -237,6 +257,21 @@ class Settings(BaseSettings):
     def web_url(self) -> str:
         """Where a browser on this machine finds the pages for people."""
         return f"http://{_reachable(self.web_host)}:{self.web_port}"
+
+    @property
+    def superset_url(self) -> str:
+        """Where a browser on this machine finds the dashboards."""
+        return f"http://{_reachable(self.superset_host)}:{self.superset_port}"
+
+    @property
+    def superset_path(self) -> Path:
+        """Folder of what the dashboard server is told and may write: its file of addresses, its caches."""
+        return self.home / "superset"
+
+    @property
+    def superset_database_url(self) -> SecretStr:
+        """Address of the dashboard server's own database, as its own role. It holds the password: never print it."""
+        return SecretStr(self._url(SUPERSET_DATABASE, SUPERSET_ROLE, self.superset_password))
 
     @property
     def simulated_apis_url(self) -> str:
@@ -384,7 +419,7 @@ def create_local(home: Path | None = None) -> Settings:
             _local_values(home, _instance_document(home))
             for folder in ("logs", "lake", "declared", "feeds", "alerts", "dagster", "dbt", "tmp"):
                 (home / folder).mkdir(exist_ok=True)
-            for folder in ("personal", "originals", "nats"):  # they hold personal data: for the instance's own user
+            for folder in ("personal", "originals", "nats", "superset"):  # personal data, secrets: for the instance's own user
                 (home / folder).mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
         raise VigieError(f"{home} cannot be set up: {error.strerror}", remedy="choose a folder you can write with --home") from error
@@ -399,7 +434,7 @@ def variable(field: str) -> str:
 def server_variables() -> dict[str, bool]:
     """Return the variables of the server profile: name to whether it must be given (with the lake on S3)."""
     needed = set(S3_FIELDS)
-    optional = {"extension_directory"}
+    optional = {"extension_directory", "superset_python"}
     return {
         variable(name): (field.is_required() or name in needed) and name not in optional for name, field in Settings.model_fields.items()
     }
@@ -449,10 +484,13 @@ def _local_values(home: Path, document: dict[str, Any]) -> dict[str, Any]:
         "webserver_host": ports.LOOPBACK,
         "web_host": ports.LOOPBACK,
         "web_secret": found["web_secret"],
+        "superset_host": ports.LOOPBACK,
+        "superset_secret": found["superset_secret"],
+        "superset_password": found["superset_password"],
         "extension_directory": given["extension_directory"] or home / "extensions",
         "duckdb_memory_limit": given["duckdb_memory_limit"],
         "duckdb_threads": given["duckdb_threads"],
-        **({"stream_sync": given["stream_sync"]} if given["stream_sync"] else {}),
+        **{name: given[name] for name in ("stream_sync", "dashboards", "superset_python") if given[name]},
         **{f"{name}_port": port for name, port in chosen.items()},
     }
 

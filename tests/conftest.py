@@ -31,6 +31,8 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, extension_directory: Path)
         if name.startswith((PREFIX, "DAGSTER_", "DBT_")) and name != "VIGIE_SHARED_DATA":
             monkeypatch.delenv(name)
     monkeypatch.setenv("VIGIE_EXTENSION_DIRECTORY", str(extension_directory))
+    # Superset takes half a minute and a gigabyte: for the tests of dashboards alone.
+    monkeypatch.setenv("VIGIE_DASHBOARDS", "off")
 
 
 @pytest.fixture

@@ -174,6 +174,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory, extension_directory: Path) 
     """The dbt project parsed once per test process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIGIE_EXTENSION_DIRECTORY", str(extension_directory))
+        patch.setenv("VIGIE_DASHBOARDS", "off")
         settings = create_local(tmp_path_factory.mktemp("parsed") / "home")
         project.ensure_manifest(settings)
     return settings.dbt_target_path
@@ -187,6 +188,7 @@ def new_town(tmp_path_factory: pytest.TempPathFactory, parsed: Path, extension_d
             if name.startswith(("VIGIE_", "DAGSTER_", "DBT_")):
                 patch.delenv(name)
         patch.setenv("VIGIE_EXTENSION_DIRECTORY", str(extension_directory))
+        patch.setenv("VIGIE_DASHBOARDS", "off")
 
         def make(name: str) -> Town:
             folder = tmp_path_factory.mktemp(name)

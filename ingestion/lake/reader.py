@@ -142,9 +142,8 @@ def _is_cte(table: exp.Table) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def connect_reader(address: LakeAddress, *, limits: EngineLimits = EngineLimits()) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a locked connection for queries that people write; `address` must be the reader's.
+def open_reader(address: LakeAddress, *, limits: EngineLimits = EngineLimits()) -> duckdb.DuckDBPyConnection:
+    """Open a locked connection for queries that people write; `address` must be the reader's. Whoever asked closes it.
 
     Raises:
         VigieError: the lake does not answer.
@@ -152,15 +151,29 @@ def connect_reader(address: LakeAddress, *, limits: EngineLimits = EngineLimits(
     con = open_engine(address.extension_directory, limits)
     try:
         attach(con, address, read_only=True)
+        # For every cursor of this engine, which else takes the machine's.
+        con.execute("SET GLOBAL TimeZone = 'UTC'")
         # A table name must never mean a variable of this process.
         con.execute("SET python_enable_replacements = false")
         con.execute(f"SET allowed_directories = [{literal(address.data_path)}]")
         con.execute("SET enable_external_access = false")
         con.execute("SET lock_configuration = true")
         con.execute(f"USE {ALIAS}")
-        yield con
-    finally:
+    except (VigieError, duckdb.Error):
         con.close()
+        raise
+    return con
+
+
+@contextlib.contextmanager
+def connect_reader(address: LakeAddress, *, limits: EngineLimits = EngineLimits()) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a locked connection for queries that people write, and close it; `address` must be the reader's.
+
+    Raises:
+        VigieError: the lake does not answer.
+    """
+    with contextlib.closing(open_reader(address, limits=limits)) as con:
+        yield con
 
 
 def run_query(

@@ -4,6 +4,7 @@ Here: making them, idempotently, on the embedded server as on a given one, and w
 
 The owner role makes everything. `vigie_reader` may connect to the lake's catalogue only, and only SELECT there: what
 readers run (`vigie sql`, dashboards, APIs) can be sent to the catalogue's server by DuckDB, so the server itself must refuse.
+`vigie_superset` owns the dashboard server's database and may connect to no other.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final, Literal
 
 import psycopg
 from psycopg import sql
+from pydantic import SecretStr
 
 from ingestion.errors import VigieError
 from orchestration.settings import (
@@ -20,6 +22,8 @@ from orchestration.settings import (
     LAKE_DATABASE,
     PERSONAL_DATABASE,
     READER_ROLE,
+    SUPERSET_DATABASE,
+    SUPERSET_ROLE,
     Settings,
 )
 
@@ -57,13 +61,15 @@ def prepare(settings: Settings) -> None:
     try:
         with _connect(settings, MAINTENANCE_DATABASE) as connection:
             connection.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
-            _prepare_role(connection, settings)
+            _prepare_role(connection, READER_ROLE, settings.postgres_reader_password)
+            connection.execute(sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(sql.Identifier(READER_ROLE)))
             for name in DATABASES:
                 _prepare_database(connection, name)
             if settings.profile == "local":  # a given server's other databases are not ours to close
                 for name in (MAINTENANCE_DATABASE, "template1"):
                     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
             _prepare_reader(connection, settings)
+            _prepare_superset(connection, settings)
     except psycopg.Error as error:
         raise VigieError(
             f"PostgreSQL at {settings.postgres_host}:{settings.postgres_port} could not be prepared: {str(error).strip()}",
@@ -76,15 +82,25 @@ def _connect(settings: Settings, database: str) -> psycopg.Connection[tuple[obje
     return psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S, application_name="vigie")
 
 
-def _prepare_role(connection: psycopg.Connection[tuple[object, ...]], settings: Settings) -> None:
-    role = sql.Identifier(READER_ROLE)
-    if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [READER_ROLE]).fetchone() is None:
+def _prepare_role(connection: psycopg.Connection[tuple[object, ...]], name: str, secret: SecretStr) -> None:
+    role = sql.Identifier(name)
+    if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone() is None:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
     # The verifier is computed here: the password itself could end in the server's log.
-    password = settings.postgres_reader_password.get_secret_value().encode()
-    verifier = connection.pgconn.encrypt_password(password, READER_ROLE.encode(), b"scram-sha-256").decode()
+    password = secret.get_secret_value().encode()
+    verifier = connection.pgconn.encrypt_password(password, name.encode(), b"scram-sha-256").decode()
     connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(verifier)))
-    connection.execute(sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(role))
+
+
+def _prepare_superset(connection: psycopg.Connection[tuple[object, ...]], settings: Settings) -> None:
+    """Superset migrates its own tables: it owns its database, and may enter no other."""
+    _prepare_role(connection, SUPERSET_ROLE, settings.superset_password)
+    _prepare_database(connection, SUPERSET_DATABASE)
+    names = sql.Identifier(SUPERSET_DATABASE), sql.Identifier(SUPERSET_ROLE)
+    connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(*names))
+    with _connect(settings, SUPERSET_DATABASE) as own:
+        own.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        own.execute(sql.SQL("GRANT ALL ON SCHEMA public TO {}").format(names[1]))
 
 
 def _prepare_database(connection: psycopg.Connection[tuple[object, ...]], name: str) -> None:

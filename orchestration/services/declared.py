@@ -71,7 +71,12 @@ def services(settings: Settings, *, definitions: str = DEFINITIONS) -> tuple[Ser
         definitions: the module whose Dagster definitions the code server serves.
     """
     if settings.profile == "server":
-        return (_intake(settings, needs=()), *_alerts(settings, needs=()), *_dagster(settings, definitions, needs=()))
+        return (
+            _intake(settings, needs=()),
+            *_alerts(settings, needs=()),
+            *_dagster(settings, definitions, needs=()),
+            *_superset(settings, needs=()),
+        )
     simulated = simulation.load(settings)
     return (
         _postgres(settings),
@@ -79,6 +84,7 @@ def services(settings: Settings, *, definitions: str = DEFINITIONS) -> tuple[Ser
         _intake(settings, needs=("nats",)),
         *_alerts(settings, needs=("postgres", "intake")),
         *_dagster(settings, definitions, needs=("postgres",)),
+        *_superset(settings, needs=("postgres",)),
         *(() if simulated is None or simulated.is_paused else (_simulated_apis(settings), _speaker(settings))),
     )
 
@@ -153,6 +159,27 @@ def _alerts(settings: Settings, needs: tuple[str, ...]) -> tuple[Service, ...]:
             needs=tuple(n for n in needs if n == "postgres"),
             port=settings.web_port,
             url=settings.web_url,
+        ),
+    )
+
+
+def _superset(settings: Settings, needs: tuple[str, ...]) -> tuple[Service, ...]:
+    if settings.dashboards == "off":
+        return ()
+    return (
+        Service(
+            name="superset",
+            title="Dashboards (Superset)",
+            command=(sys.executable, "-m", "orchestration.superset"),
+            check=HttpCheck(settings.superset_host, settings.superset_port, "/health"),
+            # A first start makes its database: a minute alone, several on a machine that builds.
+            start_timeout_s=900.0,
+            needs=needs,
+            port=settings.superset_port,
+            url=settings.superset_url,
+            settle_s=10,  # it fails when it is imported or not at all
+            stop_timeout_s=20,
+            stops_as_group=False,  # its server obeys it, and finishes the answers it is giving
         ),
     )
 

@@ -128,6 +128,7 @@ def territory(tmp_path_factory: pytest.TempPathFactory, extension_directory: Pat
             if name.startswith(("VIGIE_", "DAGSTER_", "DBT_")):
                 patch.delenv(name)
         patch.setenv("VIGIE_EXTENSION_DIRECTORY", str(extension_directory))
+        patch.setenv("VIGIE_DASHBOARDS", "off")
         made = Territory(tmp_path_factory.mktemp("simulated") / "home", dt.datetime.now(dt.UTC))
         try:
             made.vigie("up", "--detach", "--simulate", _SIZE)

@@ -140,6 +140,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory, extension_directory: Path
             if name.startswith(("VIGIE_", "DAGSTER_", "DBT_")):
                 patch.delenv(name)
         patch.setenv("VIGIE_EXTENSION_DIRECTORY", str(extension_directory))
+        patch.setenv("VIGIE_DASHBOARDS", "off")
         made = Instance(tmp_path_factory.mktemp("wire") / "home")
         try:
             made.vigie("up", "--detach", "--simulate", "none")

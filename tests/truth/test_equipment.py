@@ -61,6 +61,7 @@ def weeks(tmp_path_factory: pytest.TempPathFactory, extension_directory: Path) -
             if name.startswith(("VIGIE_", "DAGSTER_", "DBT_")):
                 patch.delenv(name)
         patch.setenv("VIGIE_EXTENSION_DIRECTORY", str(extension_directory))
+        patch.setenv("VIGIE_DASHBOARDS", "off")
         folder = tmp_path_factory.mktemp("weeks")
         stock = Stock(60, 40, 2, 60, 25, 60, 4, 1, 2, 2, 1, 1)
         town = replace(preset(1_200), cabinets=40, remote=500, stock=stock)

@@ -1,0 +1,48 @@
+"""What is added to Superset's application: its look, its one database, the French it lacks, the ground of its maps.
+
+Here: what `superset_config` names. Not here: values of configuration.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.engine.url import URL
+
+from dashboards.server import french
+
+
+def theme(title: str) -> dict[str, Any]:
+    """Return the theme of the pages: Vigie's colours, the system's fonts (none is fetched)."""
+    return {
+        "token": {
+            "brandAppName": title,
+            "brandLogoAlt": title,
+            "brandLogoHref": "/",
+            "brandLogoHeight": "24px",
+            "colorPrimary": "#0b5fa5",
+            "colorLink": "#0b5fa5",
+            "colorError": "#c0392b",
+            "colorWarning": "#d68910",
+            "colorSuccess": "#1e8449",
+            "colorInfo": "#2471a3",
+            "fontUrls": [],
+            "fontFamily": "Inter, 'Segoe UI', 'DejaVu Sans', Arial, sans-serif",
+        },
+        "algorithm": "default",
+    }
+
+
+def only_the_lake(uri: URL) -> None:
+    """Refuse any database but the lake: this server reads nothing else.
+
+    Raises:
+        ValueError: the address is of something else.
+    """
+    if uri.drivername != "duckdb+vigie":
+        raise ValueError("Ce serveur ne lit que le lac de données de Vigie (duckdb+vigie:///lake)")
+
+
+def mutate(app: Any) -> None:
+    """Add to Superset's Flask application what it lacks."""
+    french.complete(app)

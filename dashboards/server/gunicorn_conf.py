@@ -1,0 +1,20 @@
+"""How gunicorn runs the dashboard server.
+
+Here: workers, threads, bounds. The address is given on the command line. Not here: what is served (`wsgi`).
+"""
+
+# A worker holds 400 to 500 MB; loaded before the fork, they share most of it, and both start in the time of one.
+preload_app = True
+workers = 2
+worker_class = "gthread"
+threads = 8
+# A query is cut after 30 s (lake_dialect.TIMEOUT_S); a page needs a little more around it.
+timeout = 60
+graceful_timeout = 10
+# A worker that grew is replaced, not all at once.
+max_requests = 5_000
+max_requests_jitter = 500
+# Heartbeats in memory: on a busy disk a worker that writes them looks dead.
+worker_tmp_dir = "/dev/shm"  # noqa: S108 - a file without a name
+accesslog = None
+errorlog = "-"

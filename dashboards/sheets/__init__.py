@@ -1,0 +1,1 @@
+"""Sheets: a dashboard as a service and an analyst write it, and the published tables it may draw on."""
