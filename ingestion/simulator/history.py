@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from ingestion.contracts.canonical import CONTRACTS
 from ingestion.errors import WrongUse
-from ingestion.simulator import inventory, lights, meters, town, truth
+from ingestion.simulator import inventory, lights, maps, meters, town, truth
 from ingestion.simulator.clock import instant, seconds
 from ingestion.simulator.papers import CALLS_FEED, ORDERS_FEED, REPORTS_FEED
 from ingestion.simulator.records import Records
@@ -63,6 +63,7 @@ class HistoryFiles:
         declared: declared table to its CSV.
         truth: table of the truth to its Parquet.
         rows: feed to the rows written.
+        maps: feed to its map: communes, streets.
     """
 
     folder: Path
@@ -75,10 +76,11 @@ class HistoryFiles:
     truth: dict[str, Path]
     rows: dict[str, int]
     equipment: Path
+    maps: dict[str, Path]
 
     def of(self, feed: str) -> list[Path]:
         """Return the files that a feed's history is landed from."""
-        own = {inventory.FEED: self.inventory, inventory.EQUIPMENT_FEED: self.equipment}
+        own = {inventory.FEED: self.inventory, inventory.EQUIPMENT_FEED: self.equipment, **self.maps}
         return [own[feed]] if feed in own else list(self.canonical[feed])
 
 
@@ -103,6 +105,7 @@ def write(world: World, folder: Path, start: dt.datetime, end: dt.datetime, *, p
     first, last = seconds(start), seconds(end)
     stock = inventory.write_inventory(world, folder / "inventory")
     equipment = inventory.write_equipment(world, folder / "inventory")
+    drawn = maps.write(world, folder / "inventory")
     contracts = inventory.write_contracts(world, folder / "feeds")
     declared = inventory.write_declared(world, folder / "declared")
     others = town.systems(world)
@@ -125,7 +128,8 @@ def write(world: World, folder: Path, start: dt.datetime, end: dt.datetime, *, p
         tell("history", (until - first) / (last - first))
     told = truth.write(world, folder / "truth", start, end)
     tell("truth", 1.0)
-    return HistoryFiles(folder, start, end, {k: tuple(v) for k, v in files.items()}, stock, contracts, declared, told, rows, equipment)
+    canonical = {k: tuple(v) for k, v in files.items()}
+    return HistoryFiles(folder, start, end, canonical, stock, contracts, declared, told, rows, equipment, drawn)
 
 
 def _months(start: int, end: int) -> Iterator[tuple[int, int]]:

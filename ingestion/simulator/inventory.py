@@ -15,7 +15,7 @@ from typing import Final
 from ingestion.contracts.canonical import CONTRACTS as CANONICAL
 from ingestion.contracts.canonical import UTC_INSTANT
 from ingestion.simulator import behaviour as b
-from ingestion.simulator import building_energy, lights, meters, town
+from ingestion.simulator import building_energy, lights, maps, meters, town
 from ingestion.simulator.clock import seconds, utc_text
 from ingestion.simulator.papers import CALLS_FEED, ORDERS_FEED, REPORTS_FEED
 from ingestion.simulator.presets import preset
@@ -26,7 +26,7 @@ FEED: Final = "sim-patrimoine"
 # What is not lighting: one row per equipment of each system.
 EQUIPMENT_FEED: Final = "sim-equipements"
 # What is landed from a file of the territory's own, not from what history says was sent.
-INVENTORIES: Final = (FEED, EQUIPMENT_FEED)
+INVENTORIES: Final = (FEED, EQUIPMENT_FEED, *maps.FEEDS)
 # The feeds in the order they are best landed: the inventories first.
 FEEDS: Final = (*INVENTORIES, lights.FEED, meters.FEED, REPORTS_FEED, CALLS_FEED, ORDERS_FEED, *town.SYSTEMS)
 # What the shipped contracts say of where systems are asked, since when, and where they leave files: an instance writes its own instead.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ingestion.simulator import behaviour as b
 from ingestion.simulator.chance import generator
+from ingestion.simulator.ground import KM_PER_DEGREE, Points, outlines, settle
 from ingestion.simulator.presets import STREET_KINDS, STREET_NAMES, Preset
 
 SYSTEM: Final = "simulation"
@@ -25,7 +26,6 @@ LIGHT_URN: Final = "urn:ngsi-ld:Streetlight:"
 FEEDER_URN: Final = "urn:ngsi-ld:StreetlightGroup:"
 CABINET_URN: Final = "urn:ngsi-ld:StreetlightControlCabinet:"
 
-_KM_PER_DEGREE: Final = 111.2
 _SPACING_KM: Final = 0.03  # masts stand 25 to 35 m apart
 _LIGHTS_PER_FEEDER: Final = 27
 _BELONGS_TO_AGGLOMERATION: Final = 0.35  # the main roads and business parks
@@ -136,16 +136,20 @@ def build(preset: Preset, seed: int) -> Territory:
     sizes = _sizes(chance, preset.lights, preset.cabinets)
     remote_lights = _remote_lights(chance, sizes, preset.remote)
     communes = chance.choice(len(preset.communes), preset.cabinets, p=_shares([c.weight for c in preset.communes]))
+    grounds = outlines(preset.communes, seed)
     cabinets: list[Cabinet] = []
     feeders: list[Feeder] = []
     codes: list[str] = []
-    columns: dict[str, list[float]] = {k: [] for k in ("feeder", "cabinet", "power", "remote", "longitude", "latitude")}
+    columns: dict[str, list[float]] = {k: [] for k in ("feeder", "cabinet", "power", "remote")}
+    places: list[Points] = []
     for number, (size, piloted) in enumerate(zip(sizes, remote_lights, strict=True)):
         commune = preset.communes[int(communes[number])]
         # A whole cabinet is piloted, or its first feeders are, where the count of the preset ends within one.
         is_remote = piloted > 0
         longitude, latitude = _near(chance, commune.longitude, commune.latitude, commune.reach_km / 2)
         own: list[int] = []
+        # The cabinet, then each feeder's beginning and its lights.
+        group = [(longitude, latitude)]
         total_w = 0.0
         parts = np.array_split(np.arange(size), max(1, round(size / _LIGHTS_PER_FEEDER)))
         for branch, part in enumerate(parts, start=1):
@@ -157,6 +161,7 @@ def build(preset: Preset, seed: int) -> Territory:
             bearing = chance.random() * 2 * math.pi
             code = f"C{number + 1:03d}-D{branch}"
             lights = []
+            group.append((start_x, start_y))
             for rank, within in enumerate(part):
                 lights.append(len(codes))
                 codes.append(f"{code}-{rank + 1:03d}")
@@ -164,13 +169,16 @@ def build(preset: Preset, seed: int) -> Territory:
                 columns["cabinet"].append(number)
                 columns["power"].append(watts)
                 columns["remote"].append(int(within) < piloted)
-                step = rank * _SPACING_KM / _KM_PER_DEGREE
-                columns["longitude"].append(round(start_x + step * math.cos(bearing) / math.cos(math.radians(latitude)), 6))
-                columns["latitude"].append(round(start_y + step * math.sin(bearing), 6))
+                step = rank * _SPACING_KM / KM_PER_DEGREE
+                x = start_x + step * math.cos(bearing) / math.cos(math.radians(latitude))
+                group.append((round(x, 6), round(start_y + step * math.sin(bearing), 6)))
             own.append(len(feeders))
             rated = watts * len(lights)
             total_w += rated
             feeders.append(Feeder(code, number, street, start_x, start_y, model, rated, tuple(lights), installed))
+        placed = settle(np.array(group), commune, grounds[commune.name])
+        longitude, latitude = _place(placed[0])
+        places += _stand(placed[1:], feeders, own)
         share = _REGIME_SHARES_REMOTE if is_remote else _REGIME_SHARES
         regime = REGIMES[int(chance.choice(len(REGIMES), p=_shares(share)))]
         switch = np.clip(chance.normal(0, b.SWITCH_SPREAD, 2), -b.SWITCH_MOST, b.SWITCH_MOST)
@@ -195,6 +203,7 @@ def build(preset: Preset, seed: int) -> Territory:
                 installed_on=min(feeders[f].installed_on for f in own),
             )
         )
+    place = np.concatenate(places)
     is_remote_light = np.array(columns["remote"], dtype=np.bool_)
     return Territory(
         tuple(cabinets),
@@ -204,8 +213,8 @@ def build(preset: Preset, seed: int) -> Territory:
         np.array(columns["cabinet"], dtype=np.int32),
         np.array(columns["power"], dtype=np.float64),
         is_remote_light,
-        np.array(columns["longitude"], dtype=np.float64),
-        np.array(columns["latitude"], dtype=np.float64),
+        place[:, 0].copy(),
+        place[:, 1].copy(),
         np.flatnonzero(is_remote_light).astype(np.int32),
         np.array([i for i, c in enumerate(cabinets) if c.is_remote], dtype=np.int32),
     )
@@ -234,7 +243,23 @@ def _remote_lights(chance: np.random.Generator, sizes: list[int], remote: int) -
     return piloted
 
 
+def _stand(placed: Points, feeders: list[Feeder], own: list[int]) -> list[Points]:
+    """Let a cabinet's own feeders begin where they were placed; returns the places of each one's lights."""
+    lights, at = [], 0
+    for number in own:
+        x, y = _place(placed[at])
+        feeders[number] = replace(feeders[number], longitude=x, latitude=y)
+        after = at + 1 + len(feeders[number].lights)
+        lights.append(np.round(placed[at + 1 : after], 6))
+        at = after
+    return lights
+
+
+def _place(point: Points) -> tuple[float, float]:
+    return round(float(point[0]), 6), round(float(point[1]), 6)
+
+
 def _near(chance: np.random.Generator, longitude: float, latitude: float, km: float) -> tuple[float, float]:
     """Return a place about `km` away."""
-    dx, dy = np.clip(chance.normal(0, km, 2), -2.5 * km, 2.5 * km) / _KM_PER_DEGREE
+    dx, dy = np.clip(chance.normal(0, km, 2), -2.5 * km, 2.5 * km) / KM_PER_DEGREE
     return round(longitude + float(dx) / math.cos(math.radians(latitude)), 6), round(latitude + float(dy), 6)
