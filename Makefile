@@ -9,10 +9,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Superset's own environment (dashboards/README.md); Vigie looks for it beside its own.
 SUPERSET := $(dir $(abspath $(VENV))).venv-superset
+THOROUGH ?= 0
 # Each worker of the suite runs whole instances: 0.5 GB and a core. By file: what a file's tests share (an instance, a build)
 # is made once, not once per worker.
 # Files with few tests are the long ones: in the order of folders, they come before the thousands of short ones.
-PYTEST_ARGS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PYTEST_ARGS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=40 --durations-min=5
 
 .PHONY: help up down test lint format bench lock base dev superset
 
@@ -26,8 +27,8 @@ up: base superset ## set up if needed, start an instance (a new one with a simul
 down: ## stop the instance
 	@if [ -x $(BIN)/vigie ]; then $(BIN)/vigie down; else echo "nothing is set up here"; fi
 
-test: dev superset ## run every test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: dev superset ## run every test (THOROUGH=1: those of chance as often as at an acceptance)
+	THOROUGH=$(THOROUGH) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: dev ## check style, types, the boundaries between the rooms, the models' SQL
 	$(BIN)/ruff check .

@@ -29,7 +29,8 @@ VIGIE: Final = str(Path(sys.executable).with_name("vigie"))
 LIMITS: Final = EngineLimits(memory_limit="512MB", threads=2)
 # The instant at which the town is judged: what is still open then has the same age whenever the tests run.
 AS_OF: Final = "2025-05-01T00:00:00+00:00"
-_TIMEOUT_S: Final = 280
+# A build waits for the one before it, each up to some minutes on a machine that tests; the tests bound the whole.
+_TIMEOUT_S: Final = 600
 
 _HEADER: Final = """\
 feed: {name}

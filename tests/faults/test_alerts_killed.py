@@ -1,6 +1,6 @@
 """Engine, PostgreSQL, broker and pages killed at random under load: no alarm lost, none doubled, timers honoured, clients miss nothing.
 
-`ALERT_KILLS` says how often (10 by default, 50 for an acceptance). What must be there is computed from what was published and acknowledged.
+What must be there is computed from what was published and acknowledged.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import contextlib
 import datetime as dt
 import http.client
 import json
-import os
 import random
 import threading
 import time
@@ -28,10 +27,11 @@ from orchestration.alerts.access import Access
 from orchestration.alerts.model import Role
 from orchestration.services import postgres
 from tests.alerts_instance import AlertsInstance, light
+from tests.effort import times
 
 pytest_plugins = ("tests.stream_instance", "tests.alerts_instance")
 
-KILLS: Final = int(os.environ.get("ALERT_KILLS", "10"))
+KILLS: Final = times(5, thorough=50)
 LIGHTS: Final = 40
 QUIET: Final = 400
 _DELAY: Final = dt.timedelta(seconds=2)

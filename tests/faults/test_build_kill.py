@@ -1,4 +1,4 @@
-"""Ingest and build killed with SIGKILL at ten moments, then run again: the same lake as one that was never disturbed.
+"""Ingest and build killed with SIGKILL at several moments, then run again: the same lake as one that was never disturbed.
 
 Here: whole commands, from files to published views, and what a dead build leaves behind. Not here: kills inside one landing
 (`test_landing_killed.py`), of the supervisor (`test_supervisor.py`).
@@ -24,6 +24,7 @@ import pytest
 
 from ingestion.lake import reference
 from orchestration.services import postgres
+from tests.effort import times
 from tests.town import AS_OF, Town, fingerprint
 
 pytest_plugins = ("tests.town",)
@@ -37,7 +38,8 @@ for words in json.loads(sys.argv[1]):
     if code:
         sys.exit(code)
 """
-KILLS = 10
+# In each of two months: kills while files land, and while tables are built.
+KILLS = times((1, 1), thorough=(2, 3))
 
 
 def commands(town: Town, *batches: int) -> list[list[str]]:
@@ -112,7 +114,7 @@ def run(words: Sequence[Sequence[str]]) -> list[str]:
 
 
 @pytest.mark.timeout(900)
-def test_ten_kills_of_ingest_and_build_leave_the_same_lake(new_town: Callable[[str], Town]) -> None:
+def test_kills_of_ingest_and_build_leave_the_same_lake(new_town: Callable[[str], Town]) -> None:
     calm, disturbed = new_town("calm"), new_town("disturbed")
     expected: dict[str, tuple[int, int]] = {}
 
@@ -128,7 +130,7 @@ def test_ten_kills_of_ingest_and_build_leave_the_same_lake(new_town: Callable[[s
     for batch in (0, 1):
         words = commands(disturbed, batch)
         # Five files; then ten reference tables, thirty models and the publication.
-        moments = sorted([*rng.sample(range(1, 6), 2), *rng.sample(range(6, 44), 3)])
+        moments = sorted([*rng.sample(range(1, 6), KILLS[0]), *rng.sample(range(6, 44), KILLS[1])])
         for line in moments:
             kind = rng.choice(kinds)
             with started(words) as child:
@@ -138,7 +140,7 @@ def test_ten_kills_of_ingest_and_build_leave_the_same_lake(new_town: Callable[[s
                 hits.append((batch, line, _kill(child, kind), child.lines[line - 1]))
         run(words)
     aside.join()
-    assert len(hits) == KILLS, hits
+    assert len(hits) == 2 * sum(KILLS), hits
     assert expected, "the undisturbed run failed"
     found = fingerprint(disturbed)
     assert found == expected, {

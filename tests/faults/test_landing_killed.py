@@ -1,4 +1,4 @@
-"""A landing killed with SIGKILL at ten moments, then run again: the same lake as one that was never disturbed."""
+"""A landing killed with SIGKILL at several moments, then run again: the same lake as one that was never disturbed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from ingestion.feeds.model import Feed
 from ingestion.lake import originals
 from ingestion.lake.maintain import forget_originals, forget_unlanded, maintain
 from orchestration.settings import Settings
+from tests.effort import times
 from tests.lakes import LIMITS, Lakes, checksums, drop_lakes, make_lakes
 
 pytest_plugins = ("tests.lakes",)
 
 ROWS = 60_000
-KILLS = 10
+KILLS = times(4, thorough=10)
 NOTHING = dt.timedelta(0)
 
 BODY = """\
@@ -67,7 +68,7 @@ def _start(lakes: Lakes, feed: Feed, path: Path) -> subprocess.Popen[str]:
     return child
 
 
-def test_ten_kills_leave_the_same_lake(lake_server: Settings, tmp_path: Path) -> None:
+def test_kills_leave_the_same_lake(lake_server: Settings, tmp_path: Path) -> None:
     calm = make_lakes(lake_server, tmp_path)
     feed = calm.feed("signalements", "report", BODY)
     path = _write(calm)

@@ -18,14 +18,15 @@ import pytest
 
 from ingestion.stream import broker as streams
 from ingestion.stream.names import MQTT_STREAM, PARTITIONS
+from tests.effort import times
 from tests.integration.test_stream_landing import METERS, meters
 from tests.lakes import Lakes
 from tests.streams import StreamServer
 
 pytest_plugins = ("tests.lakes", "tests.streams")
 
-MESSAGES: Final = 100_000
-KILLS: Final = 20
+MESSAGES: Final = times(20_000, thorough=100_000)
+KILLS: Final = times(6, thorough=20)
 METERS_COUNT: Final = 200
 IN_FLIGHT: Final = 500
 
@@ -59,7 +60,7 @@ def publish_all(server: StreamServer, done: threading.Event) -> None:
 
 
 @pytest.mark.timeout(900)  # the messages take a minute to publish on a loaded machine, each reader two seconds to start
-def test_each_message_stands_once_after_twenty_kills(stream_server: StreamServer, lakes: Lakes, tmp_path: Path) -> None:
+def test_each_message_stands_once_after_many_kills(stream_server: StreamServer, lakes: Lakes, tmp_path: Path) -> None:
     assert METERS  # the contract of the integration tests
     feed = meters(lakes)
     stream_server.add_feed("compteurs", ["compteurs/+"])

@@ -16,7 +16,7 @@ import pytest
 from tests.town import Town
 
 pytest_plugins = ("tests.town",)
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)  # two builds one after the other on a machine that tests
 
 
 @pytest.fixture(scope="module")
