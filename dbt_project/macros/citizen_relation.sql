@@ -1,6 +1,6 @@
 {#
-  Citizen relations by a period of local time ('day' or 'month'), category and channel: what was opened, closed and left open. A
-  backlog is counted at the end of each period, of feeds that tell ends; periods that hold nothing of a category and channel have
+  Citizen relations by a period of local time ('day' or 'month'), authority, category and channel: what was opened, closed and left open. A
+  backlog is counted at the end of each period, of feeds that tell ends; periods that hold nothing of an authority, category and channel have
   no line.
 #}
 {% macro citizen_relation(period) -%}
@@ -23,6 +23,7 @@ opened as (
     select
         territory,
         opened_on as period,
+        owner_authority,
         category,
         channel,
         count(*) as reports_opened,
@@ -30,24 +31,26 @@ opened as (
         count(*) filter (where is_closed_before_opened or is_acknowledged_before_opened) as impossible,
         -- Of one request and its duplicates, the request is closed by work, the duplicates by being recognised.
         count(closing_seconds) filter (where not is_duplicate) as delays,
+        round(fsum(closing_seconds) filter (where not is_duplicate) / 3600, 4) as closing_hours,
         round(quantile_cont(closing_seconds, 0.5) filter (where not is_duplicate) / 3600, 4) as closing_p50_hours,
         round(quantile_cont(closing_seconds, 0.9) filter (where not is_duplicate) / 3600, 4) as closing_p90_hours,
         count(is_answered_in_time) as answers_judged,
         count(*) filter (where is_answered_in_time) as answered_in_time
     from report
-    group by territory, opened_on, category, channel
+    group by territory, opened_on, owner_authority, category, channel
 ),
 
 closed as (
     select
         territory,
         closed_on as period,
+        owner_authority,
         category,
         channel,
         count(*) as reports_closed
     from report
     where closed_on is not null
-    group by territory, closed_on, category, channel
+    group by territory, closed_on, owner_authority, category, channel
 ),
 
 -- Each report that can be open enters the backlog when it is opened, and leaves it when it is closed.
@@ -55,6 +58,7 @@ step as (
     select
         territory,
         opened_on as period,
+        owner_authority,
         category,
         channel,
         1 as step
@@ -64,6 +68,7 @@ step as (
     select
         territory,
         closed_on,
+        owner_authority,
         category,
         channel,
         -1
@@ -75,26 +80,29 @@ moved as (
     select
         territory,
         period,
+        owner_authority,
         category,
         channel,
         sum(step) as step
     from step
-    group by territory, period, category, channel
+    group by territory, period, owner_authority, category, channel
 ),
 
 reach as (
     select
         territory,
+        owner_authority,
         category,
         channel,
         min(opened_on) as first_on
     from report
-    group by territory, category, channel
+    group by territory, owner_authority, category, channel
 ),
 
 spine as (
     select
         reach.territory,
+        reach.owner_authority,
         reach.category,
         reach.channel,
         cast(unnest(generate_series(
@@ -110,6 +118,7 @@ counted as (
     select
         spine.territory,
         spine.period,
+        spine.owner_authority,
         spine.category,
         spine.channel,
         coalesce(opened.reports_opened, 0) as reports_opened,
@@ -117,10 +126,11 @@ counted as (
         coalesce(opened.impossible, 0) as impossible,
         coalesce(closed.reports_closed, 0) as reports_closed,
         coalesce(sum(moved.step) over (
-            partition by spine.territory, spine.category, spine.channel
+            partition by spine.territory, spine.owner_authority, spine.category, spine.channel
             order by spine.period rows unbounded preceding
         ), 0) as backlog,
         coalesce(opened.delays, 0) as delays,
+        coalesce(opened.closing_hours, 0) as closing_hours,
         opened.closing_p50_hours,
         opened.closing_p90_hours,
         coalesce(opened.answers_judged, 0) as answers_judged,
@@ -131,6 +141,7 @@ counted as (
             on
                 spine.territory = {{ part }}.territory
                 and spine.period = {{ part }}.period
+                and spine.owner_authority is not distinct from {{ part }}.owner_authority
                 and spine.category is not distinct from {{ part }}.category
                 and spine.channel is not distinct from {{ part }}.channel
     {% endfor -%}
@@ -139,6 +150,7 @@ counted as (
 select
     territory,
     period as {{ 'local_date' if period == 'day' else 'month' }},
+    owner_authority,
     category,
     channel,
     cast(reports_opened as integer) as reports_opened,
@@ -147,6 +159,7 @@ select
     cast(backlog as integer) as backlog,
     cast(impossible as integer) as reports_impossible,
     cast(delays as integer) as delays_known,
+    closing_hours,
     closing_p50_hours,
     closing_p90_hours,
     cast(answers_judged as integer) as answers_judged,
@@ -154,5 +167,5 @@ select
     round(answered_in_time / nullif(answers_judged, 0), 6) as answered_in_time_share
 from counted
 where reports_opened > 0 or reports_closed > 0 or backlog > 0
-order by territory, {{ 'local_date' if period == 'day' else 'month' }}, category, channel
+order by territory, {{ 'local_date' if period == 'day' else 'month' }}, owner_authority, category, channel
 {%- endmacro %}

@@ -14,6 +14,10 @@ with episode as (
             evidence_kind,
             (started_at, case evidence_kind when 'state' then 1 when 'report' then 2 else 3 end)
         ) as detected_by,
+        arg_min(
+            owner_authority,
+            (started_at, case evidence_kind when 'state' then 1 when 'report' then 2 else 3 end, evidence_key)
+        ) as owner_authority,
         count(*) filter (where evidence_kind = 'state') as states,
         count(*) filter (where evidence_kind = 'report') as reports,
         count(*) filter (where evidence_kind = 'intervention') as interventions,
@@ -67,7 +71,8 @@ select
     asset.parent_id as parent_key,
     coalesce(asset.commune, episode.commune) as commune,
     asset.street,
-    asset.owner_authority,
+    -- The equipment's where it is known; else what the first of its papers, or its feed, says.
+    episode.owner_authority,
     episode.started_at,
     episode.ended_at,
     episode.is_open,

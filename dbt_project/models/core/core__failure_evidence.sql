@@ -102,6 +102,7 @@ paper as (
         coalesce(found.fault_type, named.fault_type) as fault_type,
         named.asset_type,
         report.commune,
+        report.owner_authority,
         report.opened_at as started_at,
         report.ended_at,
         -- Closed before opened: when it ended is not known, and it is not open either.
@@ -123,6 +124,7 @@ paper as (
         coalesce(found.fault_type, named.fault_type, work.fault_type),
         coalesce(named.asset_type, work.fault_asset_type),
         work.commune,
+        work.owner_authority,
         work.requested_at,
         case when work.restored_at >= work.requested_at then work.restored_at end,
         coalesce(work.restored_at < work.requested_at, false) or coalesce(work.restored_at is null and not work.tells_end, false)
@@ -197,6 +199,7 @@ evidence as (
         fault_type,
         cast(null as varchar) as asset_type,
         cast(null as varchar) as commune,
+        cast(null as varchar) as owner_authority,
         started_at,
         ended_at,
         false as is_end_unknown,
@@ -215,6 +218,7 @@ evidence as (
         islanded.fault_type,
         islanded.asset_type,
         islanded.commune,
+        islanded.owner_authority,
         islanded.started_at,
         islanded.ended_at,
         islanded.is_end_unknown,
@@ -229,20 +233,26 @@ evidence as (
 
 select
     -- The same inputs give the same id on every build.
-    md5(concat_ws('|', place_key, kind, fault_type, episode_origin, epoch_us(episode_started_at))) as episode_id,
-    episode_started_at,
-    evidence_kind,
-    evidence_key,
-    feed,
-    territory,
-    asset_key,
-    place_key,
-    kind,
-    fault_type,
-    asset_type,
-    commune,
-    started_at,
-    ended_at,
-    is_end_unknown
+    md5(concat_ws(
+        '|', evidence.place_key, evidence.kind, evidence.fault_type, evidence.episode_origin,
+        epoch_us(evidence.episode_started_at)
+    )) as episode_id,
+    evidence.episode_started_at,
+    evidence.evidence_kind,
+    evidence.evidence_key,
+    evidence.feed,
+    evidence.territory,
+    evidence.asset_key,
+    evidence.place_key,
+    evidence.kind,
+    evidence.fault_type,
+    evidence.asset_type,
+    evidence.commune,
+    {{ owner_authority('equipment.owner_authority', 'evidence.owner_authority', 'feed.owner_authority') }} as owner_authority,
+    evidence.started_at,
+    evidence.ended_at,
+    evidence.is_end_unknown
 from evidence
-order by episode_id, started_at, evidence_kind, evidence_key
+left join {{ ref('core__equipment') }} as equipment on evidence.asset_key = equipment.asset_id
+left join {{ ref('stg_feed') }} as feed on evidence.feed = feed.feed
+order by episode_id, evidence.started_at, evidence.evidence_kind, evidence.evidence_key

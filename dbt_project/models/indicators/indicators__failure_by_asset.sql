@@ -41,7 +41,8 @@ failed as (
         any_value(episode.model) as model,
         any_value(episode.parent_key) as parent_key,
         any_value(episode.piloting) as piloting,
-        any_value(episode.owner_authority) as owner_authority,
+        -- Of a code nobody described, two feeds may say two authorities: one of them, always the same.
+        min(episode.owner_authority) as owner_authority,
         cast(count(*) filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at) as integer)
             as failures_started,
         cast(
@@ -56,8 +57,12 @@ failed as (
             fsum({{ overlap_seconds('episode.started_at', 'episode.down_until', 'month.starts_at', 'month.ends_at') }})
             filter (where episode.kind = 'failure'), 0
         ) as downtime_seconds,
-        avg({{ seconds_between('episode.started_at', 'episode.ended_at') }})
-        filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at) as mean_duration_seconds,
+        count(episode.ended_at) filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at)
+            as failures_ended,
+        coalesce(
+            fsum({{ seconds_between('episode.started_at', 'episode.ended_at') }})
+            filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at), 0
+        ) as duration_seconds,
         cast(
             count(*) filter (where episode.kind = 'failure' and (episode.is_open or episode.ended_at >= month.ends_at)) as integer
         ) as open_at_month_end
@@ -75,8 +80,11 @@ select
     failed.asset_key,
     failed.month,
     failed.asset_type,
+    asset.name,
     failed.commune,
     failed.street,
+    asset.longitude,
+    asset.latitude,
     failed.model,
     failed.parent_key,
     failed.piloting,
@@ -88,9 +96,12 @@ select
     round(failed.downtime_seconds / 3600, 2) as downtime_hours,
     round(in_service.asset_seconds / 3600, 2) as in_service_hours,
     round((in_service.asset_seconds - failed.downtime_seconds) / 3600 / nullif(failed.failures_started, 0), 2) as mtbf_hours,
-    round(failed.mean_duration_seconds / 3600, 2) as mttr_hours,
-    round(100 * (1 - failed.downtime_seconds / nullif(in_service.asset_seconds, 0)), 4) as availability_pct
+    round(failed.duration_seconds / nullif(failed.failures_ended, 0) / 3600, 2) as mttr_hours,
+    round(100 * (1 - failed.downtime_seconds / nullif(in_service.asset_seconds, 0)), 4) as availability_pct,
+    cast(failed.failures_ended as integer) as failures_ended,
+    round(failed.duration_seconds / 3600, 4) as repair_hours
 from failed
+left join {{ ref('core__equipment') }} as asset on failed.asset_key = asset.asset_id
 left join in_service
     on failed.territory = in_service.territory and failed.month = in_service.month and failed.asset_key = in_service.asset_id
 order by failed.territory, failed.asset_key, failed.month

@@ -33,6 +33,7 @@ equipment as (
     select
         asset.asset_id,
         asset.territory,
+        asset.owner_authority,
         asset.asset_type,
         asset.installed_on,
         asset.model,
@@ -94,6 +95,7 @@ followed as (
     select
         equipment.territory,
         in_service.month,
+        equipment.owner_authority,
         equipment.asset_type,
         in_service.asset_seconds,
         coalesce(failed.failures_started, 0) as failures_started,
@@ -120,6 +122,7 @@ followed as (
 select
     territory,
     month,
+    owner_authority,
     dimension,
     label as value,
     asset_type,
@@ -129,9 +132,12 @@ select
     round((fsum(asset_seconds) - fsum(down_seconds)) / 3600 / nullif(sum(failures_started), 0), 2) as mtbf_hours,
     round(fsum(duration_seconds) / nullif(sum(durations), 0) / 3600, 2) as mttr_hours,
     round(fsum(down_seconds) / 3600, 2) as downtime_hours,
-    round(100 * (1 - fsum(down_seconds) / nullif(fsum(asset_seconds), 0)), 4) as availability_pct
+    round(100 * (1 - fsum(down_seconds) / nullif(fsum(asset_seconds), 0)), 4) as availability_pct,
+    round(fsum(asset_seconds) / 3600, 4) as in_service_hours,
+    cast(sum(durations) as integer) as failures_ended,
+    round(fsum(duration_seconds) / 3600, 4) as repair_hours
 from followed
 -- What the inventory does not say makes no group.
 where label is not null
-group by territory, month, dimension, label, asset_type
-order by territory, month, dimension, value, asset_type
+group by territory, month, owner_authority, dimension, label, asset_type
+order by territory, month, owner_authority, dimension, value, asset_type

@@ -3,6 +3,7 @@ with inventory as (
     select
         service.asset_id,
         asset.territory,
+        asset.owner_authority,
         asset.asset_type,
         asset.commune,
         asset.piloting,
@@ -32,6 +33,7 @@ in_service as (
     select
         month.territory,
         month.month,
+        inventory.owner_authority,
         inventory.asset_type,
         inventory.commune,
         inventory.piloting,
@@ -45,7 +47,8 @@ in_service as (
             month.territory = inventory.territory
             and month.ends_at > inventory.valid_from
             and month.starts_at < inventory.valid_to
-    group by month.territory, month.month, inventory.asset_type, inventory.commune, inventory.piloting
+    group by
+        month.territory, month.month, inventory.owner_authority, inventory.asset_type, inventory.commune, inventory.piloting
 ),
 
 -- An episode counts in the month it starts; its downtime is split over the months it lasts.
@@ -53,6 +56,7 @@ failed as (
     select
         month.territory,
         month.month,
+        episode.owner_authority,
         episode.asset_type,
         episode.commune,
         episode.piloting,
@@ -77,8 +81,11 @@ failed as (
         count(*) filter (
             where episode.kind = 'failure' and (episode.is_open or episode.ended_at >= month.ends_at)
         ) as open_at_month_end,
-        avg(episode.duration_seconds) filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at)
-            as mean_duration_seconds,
+        -- Sums and counts, not means: a reader may put rows together.
+        count(episode.duration_seconds) filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at)
+            as failures_ended,
+        fsum(episode.duration_seconds) filter (where episode.kind = 'failure' and episode.started_at >= month.starts_at)
+            as duration_seconds,
         fsum({{ overlap_seconds('episode.started_at', 'episode.down_until', 'month.starts_at', 'month.ends_at') }})
         filter (where episode.kind = 'failure') as downtime_seconds,
         -- Only the downtime of equipment in the inventory can be compared with the inventory's time in service.
@@ -92,12 +99,13 @@ failed as (
             -- An episode of no length still counts in its month.
             and (month.starts_at < episode.down_until or month.starts_at <= episode.started_at)
     left join {{ ref('core__equipment') }} as asset on episode.asset_key = asset.asset_id
-    group by month.territory, month.month, episode.asset_type, episode.commune, episode.piloting
+    group by month.territory, month.month, episode.owner_authority, episode.asset_type, episode.commune, episode.piloting
 )
 
 select
     coalesce(failed.territory, in_service.territory) as territory,
     coalesce(failed.month, in_service.month) as month,
+    coalesce(failed.owner_authority, in_service.owner_authority) as owner_authority,
     coalesce(failed.asset_type, in_service.asset_type) as asset_type,
     coalesce(failed.commune, in_service.commune) as commune,
     coalesce(failed.piloting, in_service.piloting) as piloting,
@@ -107,10 +115,15 @@ select
     round(
         (in_service.asset_seconds - coalesce(failed.inventory_downtime_seconds, 0)) / 3600 / nullif(failed.failures_started, 0), 2
     ) as mtbf_hours,
-    round(failed.mean_duration_seconds / 3600, 2) as mttr_hours,
+    round(failed.duration_seconds / nullif(failed.failures_ended, 0) / 3600, 2) as mttr_hours,
     round(coalesce(failed.downtime_seconds, 0) / 3600, 2) as downtime_hours,
     round(100.0 * (1 - coalesce(failed.inventory_downtime_seconds, 0) / nullif(in_service.asset_seconds, 0)), 4)
         as availability_pct,
+    round(in_service.asset_seconds / 3600, 4) as in_service_hours,
+    case when in_service.asset_seconds is not null then round(coalesce(failed.inventory_downtime_seconds, 0) / 3600, 4) end
+        as inventory_downtime_hours,
+    cast(coalesce(failed.failures_ended, 0) as integer) as failures_ended,
+    round(coalesce(failed.duration_seconds, 0) / 3600, 4) as repair_hours,
     cast(coalesce(failed.repeat_failures, 0) as integer) as repeat_failures,
     cast(coalesce(failed.open_at_month_end, 0) as integer) as open_at_month_end,
     cast(coalesce(failed.failures_end_unknown, 0) as integer) as failures_end_unknown,
@@ -123,7 +136,8 @@ full outer join in_service
     on
         failed.territory = in_service.territory
         and failed.month = in_service.month
+        and failed.owner_authority is not distinct from in_service.owner_authority
         and failed.asset_type is not distinct from in_service.asset_type
         and failed.commune is not distinct from in_service.commune
         and failed.piloting = in_service.piloting
-order by territory, month, asset_type, commune, piloting
+order by territory, month, owner_authority, asset_type, commune, piloting

@@ -27,6 +27,9 @@ work as (
             territory := work.territory,
             fault_type := work.fault_type,
             commune := work.commune,
+            street := work.street,
+            longitude := work.longitude,
+            latitude := work.latitude,
             asset_key := work.asset_key,
             owner_authority := work.owner_authority
         ), (work.requested_at, work.intervention_key)) as first_order
@@ -68,8 +71,12 @@ opened as (
         root.subcategory,
         coalesce(failure.fault_type, root.fault_type, work.first_order.fault_type) as fault_type,
         coalesce(root.commune, work.first_order.commune) as commune,
+        coalesce(root.street, work.first_order.street) as street,
+        -- A position is one source's, never half of each.
+        case when root.latitude is not null then root.longitude else work.first_order.longitude end as longitude,
+        coalesce(root.latitude, work.first_order.latitude) as latitude,
         coalesce(failure.asset_key, root.asset_key, work.first_order.asset_key) as asset_key,
-        coalesce(root.owner_authority, work.first_order.owner_authority) as owner_authority,
+        {{ owner_authority('root.owner_authority', 'work.first_order.owner_authority') }} as owner_authority,
         coalesce(report.reports, 0) as reports,
         coalesce(work.interventions, 0) as interventions,
         coalesce(root.opened_at, work.requested_at) as opened_at,
@@ -196,6 +203,9 @@ select
     judged.subcategory,
     judged.fault_type,
     judged.commune,
+    judged.street,
+    judged.longitude,
+    judged.latitude,
     coalesce(code.asset_id, judged.asset_key) as asset_key,
     judged.owner_authority,
     judged.reports,

@@ -1,12 +1,15 @@
 select
     territory,
     cast(date_trunc('month', local_date) as date) as month,
+    owner_authority,
     category,
     fault_type,
     cast(count(*) as integer) as cases,
     cast(count(*) filter (where not is_open) as integer) as cases_closed,
     cast(count(*) filter (where is_open) as integer) as cases_open,
     cast(count(*) filter (where is_sequence_impossible) as integer) as cases_impossible,
+    cast(count(handling_seconds) as integer) as cases_timed,
+    round(coalesce(fsum(handling_seconds), 0) / 3600, 4) as handling_hours,
     round(quantile_cont(handling_seconds, 0.5) / 3600, 4) as p50_hours,
     round(quantile_cont(handling_seconds, 0.9) / 3600, 4) as p90_hours,
     cast(count(is_gti_kept) as integer) as gti_judged,
@@ -19,5 +22,5 @@ select
     cast(count(*) filter (where is_gtr_kept) as integer) as gtr_kept,
     round(count(*) filter (where is_gtr_kept) / nullif(count(is_gtr_kept), 0), 6) as gtr_kept_share
 from {{ ref('indicators__intervention_time_case') }}
-group by territory, date_trunc('month', local_date), category, fault_type
-order by territory, month, category, fault_type
+group by territory, date_trunc('month', local_date), owner_authority, category, fault_type
+order by territory, month, owner_authority, category, fault_type

@@ -13,6 +13,7 @@ fault as (
     select
         episode.territory,
         cast(date_trunc('month', timezone(territory.time_zone, episode.started_at)) as date) as month,
+        episode.owner_authority,
         episode.fault_type,
         episode.asset_type,
         episode.commune,
@@ -30,6 +31,7 @@ fault as (
 select
     territory,
     month,
+    owner_authority,
     fault_type,
     asset_type,
     commune,
@@ -42,7 +44,9 @@ select
     round(count(*) filter (where is_seen_first) / count(*), 6) as prevention_share,
     -- How long before the citizen, where one called in the end.
     round(quantile_cont(lead_seconds, 0.5) filter (where is_seen_first) / 3600, 4) as lead_p50_hours,
-    round(quantile_cont(lead_seconds, 0.9) filter (where is_seen_first) / 3600, 4) as lead_p90_hours
+    round(quantile_cont(lead_seconds, 0.9) filter (where is_seen_first) / 3600, 4) as lead_p90_hours,
+    cast(count(lead_seconds) filter (where is_seen_first) as integer) as leads_known,
+    round(coalesce(fsum(lead_seconds) filter (where is_seen_first), 0) / 3600, 4) as lead_hours
 from fault
-group by territory, month, fault_type, asset_type, commune, piloting
-order by territory, month, fault_type, asset_type, commune, piloting
+group by territory, month, owner_authority, fault_type, asset_type, commune, piloting
+order by territory, month, owner_authority, fault_type, asset_type, commune, piloting
