@@ -35,24 +35,25 @@ shown as (
     group by alarm_id
 ),
 
--- An alarm says its feed, or its equipment the source: the territory is the one of both, where that is one.
-territory_of_source as (
+-- An alarm says its feed, or its equipment the source: the territory and whose it is are those of both, where that is one.
+feeds_of_source as (
     select
         source,
-        min(territory) as territory
+        case when count(distinct territory) = 1 then min(territory) end as territory,
+        case when count(distinct owner_authority) = 1 then min(owner_authority) end as owner_authority
     from {{ ref('stg_feed') }}
     group by source
-    having count(distinct territory) = 1
 ),
 
 known as (
     select
         last_line.*,
-        coalesce(feed.territory, territory_of_source.territory) as territory,
+        coalesce(feed.owner_authority, feeds_of_source.owner_authority) as feed_authority,
+        coalesce(feed.territory, feeds_of_source.territory) as territory,
         coalesce(code.asset_id, last_line.asset_id, {{ asset_key('last_line.source', 'last_line.asset_ref') }}) as asset_key
     from last_line
     left join {{ ref('stg_feed') }} as feed on last_line.alarm_feed = feed.feed
-    left join territory_of_source on last_line.source = territory_of_source.source
+    left join feeds_of_source on last_line.source = feeds_of_source.source
     asof left join {{ ref('core__asset_code') }} as code
         on
             {{ asset_key('last_line.source', 'last_line.asset_ref') }} = code.asset_key
@@ -101,8 +102,9 @@ select
     known.asset_ref,
     known.asset_key,
     known.asset_type,
-    known.commune,
-    known.owner_authority,
+    -- What was not known of the equipment when it spoke, and is now.
+    coalesce(known.commune, equipment.commune) as commune,
+    {{ owner_authority('known.owner_authority', 'equipment.owner_authority', 'known.feed_authority') }} as owner_authority,
     known.state,
     known.is_active,
     known.started_at,
@@ -136,5 +138,6 @@ select
 from known
 inner join life on known.alarm_id = life.alarm_id
 left join shown on known.alarm_id = shown.alarm_id
+left join {{ ref('core__equipment') }} as equipment on known.asset_key = equipment.asset_id
 left join compared on known.alarm_id = compared.alarm_id
 order by known.alarm_id

@@ -114,6 +114,8 @@ measured as (
 
 select
     alarm.territory,
+    alarm.owner_authority,
+    alarm.commune,
     measured.local_date,
     alarm.domain,
     alarm.priority,
@@ -130,11 +132,15 @@ select
     cast(sum(measured.stale) as integer) as alarms_stale,
     cast(sum(measured.escalated) as integer) as escalations,
     cast(count(measured.acknowledgement_seconds) as integer) as acknowledgements_known,
+    -- For a mean over several rows; a median over several is of core.alarm.
+    round(coalesce(fsum(measured.acknowledgement_seconds), 0), 3) as acknowledgement_sum_seconds,
     round(quantile_cont(measured.acknowledgement_seconds, 0.5), 3) as acknowledgement_p50_seconds,
     round(quantile_cont(measured.acknowledgement_seconds, 0.9), 3) as acknowledgement_p90_seconds,
     cast(count(measured.is_detected_first) as integer) as detections_judged,
     cast(count(*) filter (where measured.is_detected_first) as integer) as detected_first
 from measured
 inner join {{ ref('core__alarm') }} as alarm on measured.alarm_id = alarm.alarm_id
-group by alarm.territory, measured.local_date, alarm.domain, alarm.priority, alarm.rule
-order by measured.local_date, alarm.rule, alarm.domain, alarm.priority, alarm.territory
+group by
+    alarm.territory, alarm.owner_authority, alarm.commune, measured.local_date, alarm.domain, alarm.priority, alarm.rule
+order by
+    measured.local_date, alarm.rule, alarm.domain, alarm.priority, alarm.territory, alarm.owner_authority, alarm.commune

@@ -31,6 +31,7 @@ dated as (
 select
     window_start_at,
     cast(timezone('{{ var("command_post_time_zone") }}', window_start_at) as date) as local_date,
+    cast(hour(timezone('{{ var("command_post_time_zone") }}', window_start_at)) as integer) as local_hour,
     cast(alarms_presented as integer) as alarms_presented,
     cast(critical_presented as integer) as critical_presented,
     {{ var('operators_on_duty') }} as operators_on_duty,

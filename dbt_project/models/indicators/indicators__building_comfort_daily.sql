@@ -85,8 +85,11 @@ day as (
         any_value(calendar.is_holiday) as is_holiday,
         any_value(calendar.opens_at) as opens_at,
         any_value(calendar.closes_at) as closes_at,
-        any_value(territory.time_zone) as time_zone
+        any_value(territory.time_zone) as time_zone,
+        -- Of a place that no inventory knows: whose the feed is; the first by name where two feeds tell of it.
+        min(feed.owner_authority) as feed_authority
     from indoor
+    inner join {{ ref('stg_feed') }} as feed on indoor.feed = feed.feed
     inner join {{ ref('core__calendar_day') }} as calendar
         on indoor.territory = calendar.territory and indoor.local_date = calendar.local_date
     inner join {{ source('raw', 'territory') }} as territory on indoor.territory = territory.territory
@@ -250,6 +253,9 @@ comfort as (
             / nullif(fsum(hours) filter (where property = '{{ property }}'), 0) as {{ name }}_mean,
             coalesce(fsum(hours) filter (where property = '{{ property }}' and has_band and not is_under and not is_over), 0)
             / nullif(fsum(hours) filter (where property = '{{ property }}' and has_band), 0) as {{ name }}_in_band_share,
+            fsum(hours) filter (where property = '{{ property }}' and has_band) as {{ name }}_banded_hours,
+            fsum(hours) filter (where property = '{{ property }}' and has_band and not is_under and not is_over)
+                as {{ name }}_in_band_hours,
         {% endfor -%}
         coalesce(fsum(hours) filter (where property = 'air_temperature' and is_under), 0) as too_cold_hours,
         coalesce(fsum(hours) filter (where property = 'air_temperature' and is_over), 0) as too_hot_hours,
@@ -278,13 +284,17 @@ select
     day.building_id as building_key,
     building.name,
     building.commune,
-    building.owner_authority,
+    building.longitude,
+    building.latitude,
+    {{ owner_authority('building.owner_authority', 'day.feed_authority') }} as owner_authority,
     day.local_date,
     coalesce(span.occupancy, 'unoccupied') as occupancy,
     round(coalesce(span.occupied_hours, 0), 4) as occupied_hours,
     cast(coalesce(comfort.sensors, 0) as integer) as sensors,
     round(coalesce(comfort.temperature_hours, 0), 4) as temperature_hours,
     round(comfort.temperature_mean, 4) as temperature_mean_c,
+    round(coalesce(comfort.temperature_banded_hours, 0), 4) as temperature_banded_hours,
+    round(coalesce(comfort.temperature_in_band_hours, 0), 4) as temperature_in_band_hours,
     round(comfort.temperature_in_band_share, 6) as temperature_in_band_share,
     round(coalesce(comfort.too_cold_hours, 0), 4) as too_cold_hours,
     round(coalesce(comfort.too_hot_hours, 0), 4) as too_hot_hours,
@@ -294,10 +304,14 @@ select
     round(coalesce(comfort.co2_hours, 0), 4) as co2_hours,
     round(comfort.co2_mean, 2) as co2_mean_ppm,
     comfort.co2_max as co2_max_ppm,
+    round(coalesce(comfort.co2_banded_hours, 0), 4) as co2_banded_hours,
+    round(coalesce(comfort.co2_in_band_hours, 0), 4) as co2_in_band_hours,
     round(comfort.co2_in_band_share, 6) as co2_in_band_share,
     round(coalesce(comfort.co2_action_hours, 0), 4) as co2_action_hours,
     round(coalesce(comfort.humidity_hours, 0), 4) as humidity_hours,
     round(comfort.humidity_mean, 2) as humidity_mean_pct,
+    round(coalesce(comfort.humidity_banded_hours, 0), 4) as humidity_banded_hours,
+    round(coalesce(comfort.humidity_in_band_hours, 0), 4) as humidity_in_band_hours,
     round(comfort.humidity_in_band_share, 6) as humidity_in_band_share
 from day
 left join span on day.building_id = span.building_id and day.local_date = span.local_date

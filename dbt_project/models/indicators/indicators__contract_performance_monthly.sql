@@ -21,34 +21,15 @@ with target as (
     inner join {{ source('raw', 'territory') }} as territory on target.territory = territory.territory
 ),
 
--- Meters, and whose they are: the owner of what they feed where that is one authority, else their feed's.
 meter as (
     select
-        energy.feed,
-        energy.meter_key,
-        energy.territory,
-        feed.domain,
-        coalesce(owned.owner_authority, feed.owner_authority) as authority
-    from (
-        select distinct
-            feed,
-            meter_ref,
-            meter_key,
-            territory
-        from {{ ref('core__energy_daily') }}
-        where direction = 'consumption'
-    ) as energy
-    inner join {{ ref('stg_feed') }} as feed on energy.feed = feed.feed
-    left join (
-        select
-            link.feed,
-            link.meter_ref,
-            case when count(distinct asset.owner_authority) = 1 then min(asset.owner_authority) end as owner_authority
-        from {{ source('raw', 'meter_link') }} as link
-        inner join {{ ref('core__asset') }} as asset on asset.asset_key = {{ asset_key('link.source', 'link.asset_ref') }}
-        group by link.feed, link.meter_ref
-    ) as owned
-        on energy.feed = owned.feed and energy.meter_ref = owned.meter_ref
+        feed,
+        meter_key,
+        territory,
+        domain,
+        owner_authority as authority
+    from {{ ref('core__meter') }}
+    where is_consumption
 ),
 
 metered as (

@@ -117,6 +117,15 @@ judged as (
 select
     judged.feed,
     judged.territory,
+    meter.owner_authority,
+    meter.commune,
+    meter.street,
+    meter.site_kind,
+    meter.site_key,
+    meter.building_key,
+    meter.name,
+    meter.longitude,
+    meter.latitude,
     judged.meter_ref,
     judged.meter_key,
     judged.cabinet_key,
@@ -151,6 +160,7 @@ select
     case when judged.is_complete then round(judged.excess_wh / 1000 * factor.eur_per_kwh, 4) end as excess_eur,
     case when judged.is_complete then round(judged.excess_wh / 1000 * factor.kgco2e_per_kwh, 4) end as excess_kgco2e
 from judged
+left join {{ ref('core__meter') }} as meter on judged.meter_key = meter.meter_key
 left join {{ source('raw', 'energy_factor') }} as factor
     on
         judged.territory = factor.territory

@@ -1,6 +1,11 @@
 select
     feed,
     territory,
+    -- One of each meter: it is described as it is now.
+    {% for column in ['owner_authority', 'commune', 'street', 'site_kind', 'site_key', 'building_key', 'name', 'longitude',
+                      'latitude'] -%}
+        any_value({{ column }}) as {{ column }},
+    {% endfor -%}
     meter_ref,
     meter_key,
     -- The last of the month, where the meter was linked anew.
@@ -24,6 +29,11 @@ select
         100 * fsum(excess_wh) filter (where verdict in ('normal', 'over', 'under'))
         / nullif(fsum(expected_wh) filter (where verdict in ('normal', 'over', 'under')), 0), 3
     ) as excess_pct,
+    -- Of the days past the tolerance alone: what the savings of other days do not hide.
+    {% for unit, digits in [('kwh', 3), ('eur', 2), ('kgco2e', 3)] -%}
+        round(fsum(case when verdict = 'over' then excess_{{ unit }} when excess_{{ unit }} is not null then 0 end), {{ digits }})
+            as over_{{ unit }},
+    {% endfor -%}
     round(fsum(excess_eur) filter (where verdict in ('normal', 'over', 'under')), 2) as excess_eur,
     round(fsum(excess_kgco2e) filter (where verdict in ('normal', 'over', 'under')), 3) as excess_kgco2e
 from {{ ref('indicators__energy_overconsumption_daily') }}

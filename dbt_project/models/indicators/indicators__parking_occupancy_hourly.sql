@@ -77,21 +77,32 @@ measured as (
 )
 
 select
-    feed,
-    territory,
-    asset_key,
-    observed_hour,
-    local_date,
-    local_hour,
-    capacity,
-    capacity_origin,
-    round(known_seconds / 60, 4) as known_minutes,
-    round(closed_seconds / 60, 4) as closed_minutes,
-    round(greatest(0, 3600 - known_seconds - closed_seconds) / 60, 4) as unknown_minutes,
-    round(free_places_mean, 4) as free_places_mean,
-    free_places_min,
-    round(occupancy_pct, 4) as occupancy_pct,
-    round(full_seconds / 60, 4) as full_minutes,
-    occupancy_pct >= {{ var('parking_saturation_pct') }} as is_saturated
+    measured.feed,
+    measured.territory,
+    {{ owner_authority('asset.owner_authority', 'feed.owner_authority') }} as owner_authority,
+    measured.asset_key,
+    asset.name,
+    asset.commune,
+    asset.longitude,
+    asset.latitude,
+    measured.observed_hour,
+    measured.local_date,
+    measured.local_hour,
+    measured.capacity,
+    measured.capacity_origin,
+    round(measured.known_seconds / 60, 4) as known_minutes,
+    round(measured.closed_seconds / 60, 4) as closed_minutes,
+    round(greatest(0, 3600 - measured.known_seconds - measured.closed_seconds) / 60, 4) as unknown_minutes,
+    round(measured.free_places_mean, 4) as free_places_mean,
+    measured.free_places_min,
+    round(measured.occupancy_pct, 4) as occupancy_pct,
+    -- What an occupancy over several hours or car parks is made of: places taken over places there are, both multiplied by time.
+    round(measured.occupancy_pct / 100 * measured.capacity * measured.known_seconds / 3600, 6) as occupied_place_hours,
+    case when measured.occupancy_pct is not null then round(measured.capacity * measured.known_seconds / 3600, 6) end
+        as offered_place_hours,
+    round(measured.full_seconds / 60, 4) as full_minutes,
+    measured.occupancy_pct >= {{ var('parking_saturation_pct') }} as is_saturated
 from measured
-order by feed, asset_key, observed_hour
+inner join {{ ref('stg_feed') }} as feed on measured.feed = feed.feed
+left join {{ ref('core__equipment') }} as asset on measured.asset_key = asset.asset_id
+order by measured.feed, measured.asset_key, measured.observed_hour

@@ -29,6 +29,8 @@ select
     day.asset_id as asset_key,
     asset.name,
     asset.commune,
+    asset.longitude,
+    asset.latitude,
     day.local_date,
     day.water_level_max_m,
     day.highest_hour,
