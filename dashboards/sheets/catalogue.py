@@ -68,6 +68,7 @@ class Table:
         owner: the service that answers for it.
         classification: `open`, `internal`.
         authority_column: the column that says which authority a row belongs to; None: rows belong to no one authority.
+        is_authority_stated: whether the model says so, one way or the other; a sheet draws on no table that does not.
         columns: by name.
         measures: by name.
     """
@@ -79,6 +80,7 @@ class Table:
     owner: str
     classification: str
     authority_column: str | None
+    is_authority_stated: bool
     columns: Mapping[str, Column]
     measures: Mapping[str, Measure]
 
@@ -113,6 +115,7 @@ def _table(schema: str, name: str, node: Mapping[str, Any]) -> Table:
         owner=meta.get("owner", ""),
         classification=meta.get("classification", "internal"),
         authority_column=None if authority in {None, "none"} else str(authority),
+        is_authority_stated=authority is not None,
         columns={c["name"]: _column(c) for c in node["columns"].values()},
         measures={m["name"]: _measure(m) for m in meta.get("metrics", ())},
     )

@@ -27,6 +27,33 @@ Color = Literal["vert", "orange", "rouge", "gris", "bleu"]
 Comparison = Literal["periode_precedente", "annee_precedente"]
 Grain = Literal["heure", "jour", "semaine", "mois", "trimestre", "annee"]
 
+# One day past today: ranges end before their end, and what happened today counts.
+_TOMORROW: Final = "DATEADD(DATETIME('today'), 1, day)"
+# The periods a sheet may start with, in words; each as Superset writes it. Those that may be compared have a start and an end. Ranges of
+# months start on tomorrow's day of the month: whatever the day, twelve months hold the first of twelve months.
+PERIODS: Final[dict[str, str]] = {
+    "aujourd'hui": f"DATETIME('today') : {_TOMORROW}",
+    "24 dernières heures": "DATEADD(DATETIME('now'), -24, hour) : DATETIME('now')",
+    "7 derniers jours": f"DATEADD(DATETIME('today'), -6, day) : {_TOMORROW}",
+    "30 derniers jours": f"DATEADD(DATETIME('today'), -29, day) : {_TOMORROW}",
+    "90 derniers jours": f"DATEADD(DATETIME('today'), -89, day) : {_TOMORROW}",
+    "3 derniers mois": f"DATEADD({_TOMORROW}, -3, month) : {_TOMORROW}",
+    "6 derniers mois": f"DATEADD({_TOMORROW}, -6, month) : {_TOMORROW}",
+    "12 derniers mois": f"DATEADD({_TOMORROW}, -12, month) : {_TOMORROW}",
+    "24 derniers mois": f"DATEADD({_TOMORROW}, -24, month) : {_TOMORROW}",
+    "cette semaine": "Current week",
+    "ce mois": "Current month",
+    "ce trimestre": "Current quarter",
+    "cette année": "Current year",
+    "semaine dernière": "previous calendar week",
+    "mois dernier": "previous calendar month",
+    "trimestre dernier": "previous calendar quarter",
+    "année dernière": "previous calendar year",
+    "tout": "No filter",
+}
+# What a sheet without a filter of period is compared over.
+USUAL_PERIOD: Final = "12 derniers mois"
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -148,7 +175,7 @@ class Filter(_Strict):
         column: the column, of the same name in each table it filters (`colonne`).
         table: where the choices are read; None: the first table of the sheet that has the column.
         within: the titles of filters that narrow the choices (`selon`): the streets of the commune that was chosen.
-        default: what it starts with (`defaut`): for a period one of Superset's ranges or `12 derniers mois`; else values.
+        default: what it starts with (`defaut`): of a period one of `PERIODS`, or `2025-01-01 : 2026-01-01`; else values.
         is_single: one value at a time (`un_seul`).
     """
 
@@ -193,7 +220,7 @@ class Sheet(_Strict):
         decisions: what they decide with the answers.
         owner: who answers for it (`responsable`): a service.
         designed_on: the day it was last agreed with the service (`convenu_le`), YYYY-MM-DD.
-        is_by_authority: whether an analyst of one authority may open it (`par_collectivite`); false where every row belongs to no one authority.
+        is_by_authority: whether an analyst of one authority may open it (`par_collectivite`); false where rows belong to no one authority.
         filters: of the whole dashboard (`filtres`).
         tabs: its tabs (`onglets`); one that explains the measures is added to them.
     """

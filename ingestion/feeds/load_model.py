@@ -6,7 +6,7 @@ shape (`load_shape`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Final, get_args
 
@@ -30,7 +30,7 @@ def model_problem(
         kinds_at: the key of the root whose value is one of several models, told apart by their `type`; empty: none is.
         kinds: these models, by type.
     """
-    path = _written(detail, data, kinds_at, kinds)
+    path = _written(detail, data, kinds_at, frozenset(kinds))
     kind, value = detail["type"], detail.get("input")
     quoted = "" if isinstance(value, dict | list) else f" (found {shown(value)})"
     match kind:
@@ -58,7 +58,7 @@ def _words(expected: str) -> list[str]:
     return [w.strip("' ") for w in expected.replace(" or ", ",").split(",")]
 
 
-def _written(detail: ErrorDetails, data: Any, kinds_at: str, kinds: Iterable[str]) -> KeyPath:
+def _written(detail: ErrorDetails, data: Any, kinds_at: str, kinds: Collection[str | int]) -> KeyPath:
     """Drop from pydantic's location what is not in the file: the kind of a union, the branch of another."""
     path: list[str | int] = []
     here: Any = data
