@@ -52,6 +52,11 @@ def settled_cases(month: Month) -> list[Row]:
     return [c for c in month.cases.values() if is_settled(month, month.failures[c["failure_key"]])]
 
 
+def authority_of(month: Month, case: Row) -> str:
+    """Whose a case is: the owner of the equipment it is about, as the inventory has it."""
+    return month.assets[case["asset_ref"]]["gestionnaire"]
+
+
 def is_restored(case: Row) -> bool:
     return bool(case["restored_at"] + PAPER_LATEST < END)
 
@@ -64,6 +69,7 @@ def test_every_case_is_found_with_its_steps(month: Month) -> None:
         expected = {
             "fault_type": case["fault_type"],
             "asset": case["asset_ref"],
+            "owner_authority": authority_of(month, case),
             "origin": "report" if reports else "intervention",
             "reports": len(reports),
             "interventions": 1,
@@ -158,31 +164,38 @@ def quantile(values: list[float], share: float) -> float:
 
 def test_medians_and_percentiles_by_fault_type(month: Month) -> None:
     """March, cases of lighting faults: true ones from report (else order) to restoration, nothing's from report to closing."""
-    times: dict[tuple[str | None, str], list[float]] = defaultdict(list)
-    counts: dict[tuple[str | None, str], int] = defaultdict(int)
-    rows = {(r["category"], r["fault_type"]): r for r in month.said["indicators.intervention_time_monthly"] if r["month"] == MONTH}
+    times: dict[tuple[str | None, str, str], list[float]] = defaultdict(list)
+    counts: dict[tuple[str | None, str, str], int] = defaultdict(int)
+    rows = {
+        (r["category"], r["fault_type"], r["owner_authority"]): r
+        for r in month.said["indicators.intervention_time_monthly"]
+        if r["month"] == MONTH
+    }
     for case in month.cases.values():
         opened = case["opened_at"] or case["requested_at"]
         if opened.astimezone(PARIS).date().replace(day=1) == MONTH:
-            key = ("Éclairage public" if case["root_report_ref"] else None, case["fault_type"])
+            key = ("Éclairage public" if case["root_report_ref"] else None, case["fault_type"], authority_of(month, case))
             counts[key] += 1
             if is_restored(case):
                 times[key].append((case["restored_at"] - opened).total_seconds())
     for report in month.truth["reports"]:
         if report["is_false"] and report["opened_at"].astimezone(PARIS).date().replace(day=1) == MONTH:
-            fault = found_cases(month)[f"{report['feed']}:{report['report_ref']}"]["fault_type"]
-            counts["Éclairage public", fault] += 1
-            times["Éclairage public", fault].append((report["closed_at"] - report["opened_at"]).total_seconds())
+            found = found_cases(month)[f"{report['feed']}:{report['report_ref']}"]
+            key = ("Éclairage public", found["fault_type"], found["owner_authority"])
+            counts[key] += 1
+            times[key].append((report["closed_at"] - report["opened_at"]).total_seconds())
     compared = 0
     for key, values in times.items():
         expected: dict[str, Any] = {
             "cases": counts[key],
             "cases_closed": len(values),
             "cases_open": counts[key] - len(values),
+            "cases_timed": len(values),
+            "handling_hours": pytest.approx(sum(values) / 3600, abs=5.1e-5),
             "p50_hours": pytest.approx(quantile(values, 0.5) / 3600, abs=5.1e-5),
             "p90_hours": pytest.approx(quantile(values, 0.9) / 3600, abs=5.1e-5),
         }
         assert {name: rows[key][name] for name in expected} == expected, key
         compared += len(values)
     assert compared > 30
-    assert {(c, f) for c, f in rows if f is not None} == set(times)
+    assert {key for key in rows if key[1] is not None} == set(counts)

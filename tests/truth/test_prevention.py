@@ -16,17 +16,17 @@ from tests.truth.test_rates import failures_seen, in_month
 pytest_plugins = ("tests.truth.month",)
 pytestmark = TIMEOUT
 
-Group = tuple[str, str, str, str]  # fault type, asset type, piloting, commune
+Group = tuple[str, str, str, str, str]  # fault type, asset type, piloting, commune, owning authority
 
 
 def test_who_knew_first_and_by_how_long(month: Month) -> None:
     witness = {p["failure_key"]: p for p in month.truth["prevention"]}
     groups: dict[Group, list[Row]] = defaultdict(list)
-    for (asset_type, piloting, commune), failures in failures_seen(month).items():
+    for (asset_type, piloting, commune, authority), failures in failures_seen(month).items():
         for f in in_month(failures):
-            groups[f["fault_type"], asset_type, piloting, commune].append(witness[f["failure_key"]])
+            groups[f["fault_type"], asset_type, piloting, commune, authority].append(witness[f["failure_key"]])
     said = {
-        (r["fault_type"], r["asset_type"], r["piloting"], r["commune"]): r
+        (r["fault_type"], r["asset_type"], r["piloting"], r["commune"], r["owner_authority"]): r
         for r in month.said["indicators.prevention_monthly"]
         if r["month"] == MONTH
     }
@@ -44,6 +44,8 @@ def test_who_knew_first_and_by_how_long(month: Month) -> None:
             "prevention_share": pytest.approx(len(state) / len(found), abs=1e-6),
             "lead_p50_hours": pytest.approx(quantile(leads, 0.5) / 3600, abs=5.1e-5) if leads else None,
             "lead_p90_hours": pytest.approx(quantile(leads, 0.9) / 3600, abs=5.1e-5) if leads else None,
+            "leads_known": len(leads),
+            "lead_hours": pytest.approx(sum(leads) / 3600, abs=5.1e-5),
         }
         assert {name: said[group][name] for name in expected} == expected, group
         for name in ("seen_first", "never_reported", "reported_first", "found_by_crews"):
