@@ -10,8 +10,10 @@ with described as (
         bool_and(identity.is_declared) over (partition by identity.asset_id) as is_all_declared
     from {{ ref('core__asset_history') }} as history
     inner join {{ ref('core__asset_identity') }} as identity on history.asset_key = identity.asset_key
-    -- What has been taken away cannot fail.
-    where lower(coalesce(history.status, '')) not in ('removed', 'retired', 'decommissioned')
+    -- What has been taken away cannot fail; nor can what is no equipment, the places of a map.
+    where
+        lower(coalesce(history.status, '')) not in ('removed', 'retired', 'decommissioned')
+        and lower(coalesce(history.asset_type, '')) not in ('commune', 'street')
 ),
 
 reach as (
