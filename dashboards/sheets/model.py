@@ -35,6 +35,7 @@ PERIODS: Final[dict[str, str]] = {
     "aujourd'hui": f"DATETIME('today') : {_TOMORROW}",
     "24 dernières heures": "DATEADD(DATETIME('now'), -24, hour) : DATETIME('now')",
     "7 derniers jours": f"DATEADD(DATETIME('today'), -6, day) : {_TOMORROW}",
+    "14 derniers jours": f"DATEADD(DATETIME('today'), -13, day) : {_TOMORROW}",
     "30 derniers jours": f"DATEADD(DATETIME('today'), -29, day) : {_TOMORROW}",
     "90 derniers jours": f"DATEADD(DATETIME('today'), -89, day) : {_TOMORROW}",
     "3 derniers mois": f"DATEADD({_TOMORROW}, -3, month) : {_TOMORROW}",
@@ -115,6 +116,7 @@ class Panel(_Strict):
         width: of twelve columns (`largeur`).
         height: in units of some 8 pixels (`hauteur`).
         text: of a `texte` panel: Markdown (`texte`).
+        may_be_empty: why nothing may be the good answer (`peut_etre_vide`); None: an empty panel is a fault.
         help: a sentence beyond the measures' own descriptions (`aide`): how to read it, what to beware of.
     """
 
@@ -137,6 +139,7 @@ class Panel(_Strict):
     width: int = Field(default=6, ge=2, le=COLUMNS, alias="largeur")
     height: int | None = Field(default=None, ge=8, le=150, alias="hauteur")
     text: str | None = Field(default=None, alias="texte")
+    may_be_empty: str | None = Field(default=None, alias="peut_etre_vide", min_length=3)
     help: str | None = Field(default=None, alias="aide")
 
     @model_validator(mode="after")
