@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from ingestion import reference
 from ingestion.lake.maintain import maintain
 from orchestration.services import postgres
 from orchestration.settings import create_local
 from tests.integration.dbt_lake import Lake
+from tests.lakes import LIMITS, Lakes
+
+pytest_plugins = ("tests.lakes",)
 
 FEED: Final = {"territory": "ville", "time_zone": "Europe/Paris", "owner_authority": "Agglo", "has_personal_columns": False}
 MODELS: Final = ("landing_daily", "rejected_daily", "lateness_daily")
@@ -153,3 +158,20 @@ def test_a_false_account_stops_the_build(lake: Lake) -> None:
     done = lake.dbt("build", "--select", "+core__landing_daily", check=False)
     assert done.returncode != 0
     assert "row_rule_core__landing_daily" in done.stdout
+
+
+def test_the_reference_says_which_feeds_have_personal_columns(lakes: Lakes, tmp_path: Path) -> None:
+    body = """\
+        time_zone: Europe/Paris
+        format: {type: csv, delimiter: ","}
+        fields:
+          - {name: id, classification: open}
+          - {name: ouvert, type: datetime, classification: open}
+          - {name: nom, classification: %s}
+        mapping: {report_ref: id, opened_at: ouvert, description: nom}
+        """
+    feeds = [lakes.feed(name, "report", body % classification) for name, classification in (("noms", "personal"), ("themes", "open"))]
+    for feed in feeds:
+        lakes.land(feed, lakes.file(f"{feed.feed}.csv", "id,ouvert,nom\nR1,2024-01-01 08:00:00,x\n"))
+    reference.refresh(lakes.main, feeds, tmp_path, today=dt.date(2024, 1, 6), limits=LIMITS)
+    assert lakes.query("SELECT feed, has_personal_columns FROM lake.raw.feed ORDER BY 1") == [("noms", True), ("themes", False)]
