@@ -1,0 +1,164 @@
+"""The dashboard server's REST API, as an account of it may use it.
+
+Here: signing in, calls, pages, its errors in its own words. Not here: what is pushed, pulled or checked with it.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+import yaml
+
+from ingestion.errors import VigieError
+
+# A query is cut after 30 s by the server, an import of ten dashboards takes seconds on a busy machine.
+_TIMEOUT_S: Final = 120.0
+# The most its lists give at once.
+_PAGE: Final = 100
+# Its longest message that helps; what follows is a page of HTML or a trace.
+_LONGEST: Final = 600
+
+Document = dict[str, Any]
+
+
+class Superset:
+    """A signed-in session; a context manager, which closes its connections.
+
+    Raises:
+        VigieError: the server does not answer, or does not know the account.
+    """
+
+    def __init__(self, url: str, login: str, password: str) -> None:
+        self.url = url
+        self.login = login
+        self._http = httpx.Client(base_url=url, timeout=_TIMEOUT_S, headers={"Referer": url})
+        account = {"username": login, "password": password, "provider": "db", "refresh": False}
+        try:
+            token = self.post("/api/v1/security/login", account)["access_token"]
+            self._http.headers["Authorization"] = f"Bearer {token}"
+            self._http.headers["X-CSRFToken"] = self.get("/api/v1/security/csrf_token/")["result"]
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Return the server's answer, whatever its status.
+
+        Raises:
+            VigieError: the server does not answer.
+        """
+        try:
+            return self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise VigieError(
+                f"the dashboard server does not answer at {self.url}: {type(error).__name__}",
+                remedy="start the instance (vigie up), then look at its state (vigie status) and at logs/superset.log",
+            ) from None
+
+    def get(self, path: str, **parameters: str) -> Document:
+        """Read a document; errors as `expect`."""
+        return self.expect(self.call("GET", path, params=parameters or None)).json()  # type: ignore[no-any-return] # JSON objects alone
+
+    def post(self, path: str, document: object) -> Document:
+        """Send a document; errors as `expect`."""
+        return self.expect(self.call("POST", path, json=document)).json()  # type: ignore[no-any-return] # as above
+
+    def put(self, path: str, document: object) -> Document:
+        """Change a document; errors as `expect`."""
+        return self.expect(self.call("PUT", path, json=document)).json()  # type: ignore[no-any-return] # as above
+
+    def delete(self, path: str) -> None:
+        """Delete what is there; errors as `expect`."""
+        self.expect(self.call("DELETE", path))
+
+    def expect(self, answer: httpx.Response) -> httpx.Response:
+        """Return an answer that is a success.
+
+        Raises:
+            VigieError: it is not; the message is the server's.
+        """
+        if answer.is_success:
+            return answer
+        asked = f"{answer.request.method} {answer.request.url.path}"
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise VigieError(f"the dashboard server does not know {self.login}, or not this password ({asked})")
+        raise VigieError(f"the dashboard server refused {asked} ({answer.status_code}): {words(answer)}")
+
+    def all(self, path: str) -> Iterator[Document]:
+        """Yield every item of a list, page after page, in the order of their ids."""
+        page = 0
+        while True:
+            query = f"(order_column:id,order_direction:asc,page:{page},page_size:{_PAGE})"
+            found = self.call("GET", path, params={"q": query})
+            if found.status_code == httpx.codes.BAD_REQUEST:  # a list that cannot be ordered by id
+                found = self.call("GET", path, params={"q": f"(page:{page},page_size:{_PAGE})"})
+            result = self.expect(found).json()["result"]
+            yield from result
+            if len(result) < _PAGE:
+                return
+            page += 1
+
+    def import_assets(self, bundle: bytes) -> None:
+        """Import a bundle of assets; what it names is overwritten.
+
+        Raises:
+            VigieError: the server refuses it.
+        """
+        self.expect(self.call("POST", "/api/v1/assets/import/", files={"bundle": ("vigie.zip", bundle, "application/zip")}))
+
+    def export_dashboards(self, ids: list[int]) -> dict[str, Document]:
+        """Return what dashboards are made of now, by path in the archive: dashboards, charts, datasets, databases."""
+        if not ids:
+            return {}
+        answer = self.expect(self.call("GET", "/api/v1/dashboard/export/", params={"q": f"!({','.join(map(str, ids))})"}))
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+            named = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+        return {name: yaml.safe_load(content) for name, content in named.items() if name.endswith(".yaml")}
+
+    def chart_data(self, context: Mapping[str, Any]) -> list[Document]:
+        """Run a chart's query context and return its results: `data` (rows), `query` (SQL)…
+
+        Raises:
+            VigieError: a query failed; the message is the server's.
+        """
+        result: list[Document] = self.post("/api/v1/chart/data", context)["result"]
+        for one in result:
+            if one.get("error"):
+                raise VigieError(f"the query failed: {str(one['error'])[:_LONGEST]}")
+        return result
+
+
+def words(answer: httpx.Response) -> str:
+    """Return what the server said, shortened."""
+    try:
+        document = answer.json()
+    except ValueError:
+        return " ".join(answer.text.split())[:_LONGEST]
+    if isinstance(document, dict):
+        errors = document.get("errors")
+        if isinstance(errors, list) and errors:
+            return "; ".join(_error(e) for e in errors)[:_LONGEST]
+        document = document.get("message", document)
+    return str(document)[:_LONGEST]
+
+
+def _error(error: object) -> str:
+    if not isinstance(error, dict):
+        return str(error)
+    extra = {k: v for k, v in (error.get("extra") or {}).items() if k != "issue_codes"}
+    return f"{error.get('message', error)}" + (f" {extra}" if extra else "")
