@@ -1,6 +1,6 @@
 """What is added to Superset's application: its look, its one database, the French it lacks, the ground of its maps.
 
-Here: what `superset_config` names. Not here: values of configuration.
+Here: what `superset_config` names, and what is added where. Not here: values of configuration; each addition has its module.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.engine.url import URL
 
-from dashboards.server import french
+from dashboards.server import french, ground, home, sqllab, throttle
 
 
 def theme(title: str) -> dict[str, Any]:
@@ -18,8 +18,9 @@ def theme(title: str) -> dict[str, Any]:
         "token": {
             "brandAppName": title,
             "brandLogoAlt": title,
+            "brandLogoUrl": "/vigie/logo.svg",
             "brandLogoHref": "/",
-            "brandLogoHeight": "24px",
+            "brandLogoHeight": "26px",
             "colorPrimary": "#0b5fa5",
             "colorLink": "#0b5fa5",
             "colorError": "#c0392b",
@@ -45,4 +46,9 @@ def only_the_lake(uri: URL) -> None:
 
 def mutate(app: Any) -> None:
     """Add to Superset's Flask application what it lacks."""
+    app.register_blueprint(home.blueprint)
+    home.serve(app)
     french.complete(app)
+    ground.serve(app)
+    throttle.limit(app)
+    sqllab.guard(app)

@@ -8,7 +8,7 @@ preload_app = True
 workers = 2
 worker_class = "gthread"
 threads = 8
-# A query is cut after 30 s (lake_dialect.TIMEOUT_S); a page needs a little more around it.
+# A query is cut after 30 s (orchestration.superset.server_file); a page needs a little more around it.
 timeout = 60
 graceful_timeout = 10
 # A worker that grew is replaced, not all at once.
@@ -16,5 +16,7 @@ max_requests = 5_000
 max_requests_jitter = 500
 # Heartbeats in memory: on a busy disk a worker that writes them looks dead.
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - a file without a name
+# Nobody commands it but the supervisor; it would stand in the system user's own folder, one for all instances.
+control_socket_disable = True
 accesslog = None
 errorlog = "-"

@@ -1,6 +1,6 @@
 """What the dashboard server is told by its instance: one file, mode 600, written before it starts.
 
-Here: reading it. Not here: writing it (`orchestration.dashboards.server_file`); Superset's environment lacks the libraries that Vigie's
+Here: reading it. Not here: writing it (`orchestration.superset.server_file`); Superset's environment lacks the libraries that Vigie's
 settings need, and must not hold the owner's secrets.
 """
 
@@ -28,6 +28,7 @@ class Instance:
         secret_key: what sessions and stored passwords are signed with.
         lake: the lake, as its reader.
         limits: what DuckDB may use in each worker.
+        timeout_s: how long a query may take.
         title: what the pages are called.
         is_secure: whether it is reached by HTTPS, so that cookies travel by it alone.
     """
@@ -37,6 +38,7 @@ class Instance:
     secret_key: str = field(repr=False)
     lake: LakeAddress
     limits: EngineLimits
+    timeout_s: float
     title: str
     is_secure: bool
 
@@ -68,6 +70,7 @@ def load() -> Instance:
         limits=EngineLimits(
             memory_limit=limits["memory_limit"], threads=limits["threads"], temp_directory=Path(document["folder"]) / "spill"
         ),
+        timeout_s=float(document["timeout_s"]),
         title=document["title"],
         is_secure=document["is_secure"],
     )

@@ -2,7 +2,7 @@
 
 Here: `duckdb+vigie:///lake`. Every statement, of a chart, a filter or a person, passes the one allow-list of readers
 (`ingestion.lake.reader.check_query`) on its way to DuckDB, and is cut after a time. What Superset asks of schemas, tables and columns is
-answered here, from the published schemas alone. Not here: who may see which rows (`dashboards.access`).
+answered here, from the published schemas alone. Not here: who may see which rows (`rows`, `dashboards.access`).
 
 Opening DuckDB and attaching the lake takes 0.2 to 0.8 s, and Superset opens a connection per query: one is kept for the worker, and each
 query gets a cursor of it, which is a connection of its own to the same engine.
@@ -10,6 +10,7 @@ query gets a cursor of it, which is a connection of its own to the same engine.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -21,23 +22,34 @@ from sqlalchemy import types
 from sqlalchemy.dialects import registry
 from sqlalchemy.exc import NoSuchTableError
 
-from dashboards.server import instance
+from dashboards.server import instance, refusals, rows
 from ingestion.errors import VigieError, WrongUse
 from ingestion.lake.reader import PUBLISHED, check_query, open_reader
 from ingestion.lake.session import ALIAS
 
-# Superset asks in English for what it shows in French: an error of the lake is in the reader's language.
-_REFUSED: Final = "Requête refusée"
-# A chart that needs longer is not read by anybody; the same bound as SQL Lab's.
-TIMEOUT_S: Final = 30.0
 _TRANSACTIONS: Final = frozenset({"begin", "begin transaction", "commit", "rollback"})
+
+_BROKEN: Final = (duckdb.IOException, duckdb.FatalException, duckdb.ConnectionException, duckdb.InternalException)
+# How DuckDB says that PostgreSQL, which keeps the lake's catalogue, is no longer where it was.
+_LOST: Final = re.compile(
+    r"server closed the connection|terminating connection|connection (?:to server|refused|reset)|no connection to", re.I
+)
 
 _lock: Final = threading.Lock()
 _held: duckdb.DuckDBPyConnection | None = None
+# How many were held before: who found one broken must not close the next, which another thread has opened meanwhile.
+_generation = 0
 
 
 class RefusedQuery(duckdb.Error):
-    """A query the lake does not run, or that took too long; DBAPI's error, so that Superset shows it where the query was asked."""
+    """A query the lake does not run, or that took too long, in French; DBAPI's error, so that Superset shows it where it was asked."""
+
+
+class _Lost(RefusedQuery):
+    """The connection that was held is of no use any more: PostgreSQL was started again, or the lake was made anew."""
+
+    def __init__(self, why: object) -> None:
+        super().__init__(f"Le lac de données ne répond pas ({str(why).splitlines()[0]}). Réessayez dans un instant.")
 
 
 def register() -> None:
@@ -51,74 +63,110 @@ def cursor() -> duckdb.DuckDBPyConnection:
     Raises:
         RefusedQuery: the lake does not answer.
     """
+    return _numbered_cursor()[0]
+
+
+def _numbered_cursor() -> tuple[duckdb.DuckDBPyConnection, int]:
     global _held  # noqa: PLW0603 - one per worker, for as long as the worker lives
     with _lock:
         if _held is None:
             here = instance.load()
             try:
                 _held = open_reader(here.lake, limits=here.limits)
-            except VigieError as error:
-                raise RefusedQuery(f"Le lac de données ne répond pas : {error.message}") from None
-        made = _held.cursor()
+            except (VigieError, duckdb.Error) as error:
+                raise _Lost(error.message if isinstance(error, VigieError) else error) from None
+        made, number = _held.cursor(), _generation
     # A cursor starts in DuckDB's own memory, not where the connection it comes from is.
     made.execute(f"USE {ALIAS}")
-    return made
+    return made, number
 
 
-def forget() -> None:
-    """Close the worker's connection: the next query opens another."""
-    global _held  # noqa: PLW0603 - see above
+def forget(number: int | None = None) -> None:
+    """Close the worker's connection, if it is still the one of this number: the next query opens another."""
+    global _held, _generation  # noqa: PLW0603 - see above
     with _lock:
-        if _held is not None:
+        if _held is not None and number in {None, _generation}:
             _held.close()
             _held = None
+            _generation += 1
 
 
 class _Cursor(CursorWrapper):  # type: ignore[misc] # the library has no types in Vigie's environment
-    """A cursor that runs what the allow-list lets through, for a bounded time."""
+    """A cursor that runs what the allow-list lets through, for a bounded time, rows included."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, connection: ConnectionWrapper) -> None:
-        super().__init__(con, connection)
-        self._con = con
+    def __init__(self, connection: _Connection) -> None:
+        super().__init__(connection.con, connection)
+        self._connection = connection
 
     def execute(self, statement: str, parameters: Sequence[Any] | None = None, context: Any = None) -> None:  # noqa: ARG002 - the library's signature
         if statement.strip().rstrip(";").lower() in _TRANSACTIONS:
             return  # one SELECT is its own transaction
         try:
-            checked = check_query(statement)
+            checked = rows.narrowed(check_query(statement))
         except WrongUse as error:
-            raise RefusedQuery(f"{_REFUSED} : {error.message}") from None
-        self._within_time(lambda: self._con.execute(checked, list(parameters or ())))
+            raise RefusedQuery(refusals.refused(error.message)) from None
+        except rows.NotAllowed as error:
+            raise RefusedQuery(f"Requête refusée : {error}") from None
+        try:
+            self._within_time(lambda: self._connection.con.execute(checked, list(parameters or ())))
+        except _Lost:
+            self._connection.renew()
+            self._within_time(lambda: self._connection.con.execute(checked, list(parameters or ())))
 
     def executemany(self, *_: Any, **__: Any) -> None:
-        raise RefusedQuery(f"{_REFUSED} : une requête à la fois")
+        raise RefusedQuery("Requête refusée : une requête à la fois")
 
-    def _within_time(self, run: Callable[[], object]) -> None:
-        cut = threading.Timer(TIMEOUT_S, self._con.interrupt)
+    def fetchone(self) -> Any:
+        return self._within_time(lambda: self._connection.con.fetchone())
+
+    def fetchmany(self, size: int | None = None) -> Any:
+        return self._within_time(lambda: self._connection.con.fetchmany() if size is None else self._connection.con.fetchmany(size))
+
+    def fetchall(self) -> Any:
+        return self._within_time(lambda: self._connection.con.fetchall())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection.con, name)
+
+    def _within_time(self, run: Callable[[], Any]) -> Any:
+        timeout_s = instance.load().timeout_s
+        cut = threading.Timer(timeout_s, self._connection.con.interrupt)
         cut.start()
         try:
-            run()
+            return run()
         except duckdb.InterruptException:
-            raise RefusedQuery(f"Requête interrompue après {TIMEOUT_S:g} s : demandez moins (une période, une commune)") from None
-        except duckdb.FatalException:
-            forget()
-            raise
+            raise RefusedQuery(f"Requête interrompue après {timeout_s:g} s : demandez moins (une période, une commune)") from None
+        except _BROKEN as error:
+            raise _Lost(error) from None
+        except duckdb.Error as error:
+            if _LOST.search(str(error)):
+                raise _Lost(error) from None
+            raise RefusedQuery(refusals.failed(error)) from None
         finally:
             cut.cancel()
 
 
 class _Connection(ConnectionWrapper):  # type: ignore[misc] # as above
-    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
-        super().__init__(con)
-        self._con = con
+    def __init__(self) -> None:
+        self.con, self._number = _numbered_cursor()
+        super().__init__(self.con)
+
+    def renew(self) -> None:
+        """Let go of the worker's connection, which broke, and stand on another."""
+        forget(self._number)
+        self.con, self._number = _numbered_cursor()
 
     def cursor(self) -> _Cursor:
-        return _Cursor(self._con, self)
+        return _Cursor(self)
 
     def begin(self) -> None:
         """Begin nothing: one SELECT is its own transaction."""
 
     commit = rollback = begin
+
+    def close(self) -> None:
+        self.con.close()
+        self.closed = True
 
 
 class LakeDialect(Dialect):  # type: ignore[misc] # as above
@@ -132,7 +180,7 @@ class LakeDialect(Dialect):  # type: ignore[misc] # as above
         return DBAPI  # type: ignore[no-any-return] # as above
 
     def connect(self, *_: Any, **__: Any) -> _Connection:
-        return _Connection(cursor())
+        return _Connection()
 
     def do_rollback(self, connection: Any) -> None:
         """Nothing was begun."""
@@ -148,8 +196,8 @@ class LakeDialect(Dialect):  # type: ignore[misc] # as above
     def get_view_names(self, connection: Any, schema: str | None = None, include: Any = None, **_: Any) -> list[str]:  # noqa: ARG002
         if schema not in PUBLISHED:
             return []
-        rows = _ask("SELECT view_name FROM duckdb_views() WHERE database_name = ? AND schema_name = ? ORDER BY 1", [ALIAS, schema])
-        return [str(name) for (name,) in rows]
+        found = ask("SELECT view_name FROM duckdb_views() WHERE database_name = ? AND schema_name = ? ORDER BY 1", [ALIAS, schema])
+        return [str(name) for (name,) in found]
 
     def has_table(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> bool:
         return table_name in self.get_view_names(connection, schema)
@@ -157,16 +205,16 @@ class LakeDialect(Dialect):  # type: ignore[misc] # as above
     def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[dict[str, Any]]:
         if schema not in PUBLISHED:
             raise NoSuchTableError(f"{schema}.{table_name}")
-        rows = _ask(
+        found = ask(
             "SELECT column_name, data_type, comment FROM duckdb_columns() "
             "WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
             [ALIAS, schema, table_name],
         )
-        if not rows:
+        if not found:
             raise NoSuchTableError(f"{schema}.{table_name}")
         return [
             {"name": name, "type": _type(data_type), "nullable": True, "default": None, "autoincrement": False, "comment": comment}
-            for name, data_type, comment in rows
+            for name, data_type, comment in found
         ]
 
     def get_pk_constraint(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> dict[str, Any]:  # noqa: ARG002
@@ -178,21 +226,35 @@ class LakeDialect(Dialect):  # type: ignore[misc] # as above
     get_foreign_keys = get_indexes = get_unique_constraints = get_check_constraints = _nothing
 
     def get_table_comment(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> Mapping[str, str | None]:  # noqa: ARG002
-        rows = _ask(
+        found = ask(
             "SELECT comment FROM duckdb_views() WHERE database_name = ? AND schema_name = ? AND view_name = ?", [ALIAS, schema, table_name]
         )
-        return {"text": rows[0][0] if rows else None}
+        return {"text": found[0][0] if found else None}
 
     def get_view_definition(self, connection: Any, view_name: str, schema: str | None = None, **_: Any) -> str:  # noqa: ARG002
         return ""  # it names the schema that tables are built in, and nothing a reader could use
 
 
-def _ask(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    con = cursor()
-    try:
-        return con.execute(sql, list(parameters)).fetchall()
-    finally:
-        con.close()
+def ask(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Return the rows of a query of our own, which no check stands before.
+
+    Raises:
+        RefusedQuery: the lake does not answer.
+        duckdb.Error: the query failed.
+    """
+    for attempt in (1, 2):
+        con, number = _numbered_cursor()
+        try:
+            return con.execute(sql, list(parameters)).fetchall()
+        except duckdb.Error as error:
+            if not (isinstance(error, _BROKEN) or _LOST.search(str(error))):
+                raise
+            forget(number)
+            if attempt == 2:
+                raise _Lost(error) from None
+        finally:
+            con.close()
+    raise AssertionError("two attempts return or raise")
 
 
 def _type(name: str) -> types.TypeEngine[Any]:

@@ -82,7 +82,9 @@ def _clauses(user: Any, read: tuple[Table, ...]) -> dict[Table, str]:
     found: dict[Table, str] = {}
     for schema, name in read:
         datasets = (
-            db.session.query(SqlaTable).filter(SqlaTable.schema == schema, func.lower(SqlaTable.table_name) == name, ~_is_query(SqlaTable)).all()
+            db.session.query(SqlaTable)
+            .filter(SqlaTable.schema == schema, func.lower(SqlaTable.table_name) == name, ~_is_query(SqlaTable))
+            .all()
         )
         if not datasets or not all(_has_rules(dataset) for dataset in datasets):
             raise NotAllowed(f"{schema}.{name} n'est pas ouverte aux tableaux de bord")

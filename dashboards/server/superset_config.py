@@ -6,10 +6,11 @@ and secrets (`dashboards.server.instance`), the French it lacks (`dashboards.ser
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from typing import Any, Final
 
-from dashboards.server import application, instance, lake_dialect
+from dashboards.server import application, french, instance, lake_dialect, refusals, throttle
 
 _here: Final = instance.load()
 lake_dialect.register()
@@ -46,6 +47,8 @@ CACHE_QUERY_BY_USER = True
 # --- French first
 BABEL_DEFAULT_LOCALE = "fr"
 BABEL_DEFAULT_TIMEZONE = "Europe/Paris"
+# Superset's own messages, then our corrections.
+BABEL_TRANSLATION_DIRECTORIES = f"translations;{french.directory(_here.folder)}"
 LANGUAGES = {"fr": {"flag": "fr", "name": "Français"}, "en": {"flag": "us", "name": "English"}}
 D3_FORMAT = {"decimal": ",", "thousands": "\u202f", "grouping": [3], "currency": ["", "\u202f€"]}
 D3_TIME_FORMAT = {
@@ -64,9 +67,19 @@ DEFAULT_CURRENCY = "EUR"
 
 # --- what it looks like
 APP_NAME = _here.title
+APP_ICON = "/vigie/logo.svg"
+LOGO_TARGET_PATH = "/"
+FAVICONS = [{"href": "/vigie/favicon.svg", "type": "image/svg+xml"}]
+# Links to the outside, and a version that helps nobody but who looks for holes.
+BUG_REPORT_URL = None
+DOCUMENTATION_URL = None
+VERSION_STRING = ""
+VERSION_SHA = ""
 THEME_DEFAULT = application.theme(_here.title)
 THEME_DARK = None  # charts and sheets are made for one ground
 ENABLE_UI_THEME_ADMINISTRATION = False
+# The maps' ground is ours (`ground`); the default list is of servers outside.
+DECKGL_BASE_MAP = [["tile:///tuiles/{z}/{x}/{y}.png", "Communes"]]
 
 # --- what people may do
 FEATURE_FLAGS = {
@@ -83,7 +96,7 @@ FEATURE_FLAGS = {
     "SSH_TUNNELING": False,
     "CSS_TEMPLATES": False,
 }
-SQLLAB_TIMEOUT = int(lake_dialect.TIMEOUT_S)
+SQLLAB_TIMEOUT = int(_here.timeout_s)
 SUPERSET_WEBSERVER_TIMEOUT = 60
 # What one reads in a page; more is an export of `vigie sql` or open data.
 SQL_MAX_ROW = 100_000
@@ -91,16 +104,18 @@ ROW_LIMIT = 10_000
 SQLLAB_CTAS_NO_LIMIT = False
 PREVENT_UNSAFE_DB_CONNECTIONS = True
 DB_SQLA_URI_VALIDATOR = application.only_the_lake
+# What the lake says is French and whole (`refusals`): without "duckdb error:" before it.
+CUSTOM_DATABASE_ERRORS = {"Lac de données": refusals.SHOWN}
 # Uploading files into a database: there is none to write into.
 ALLOWED_EXTENSIONS: set[str] = set()
 AUTH_ROLE_PUBLIC = "Public"
 PUBLIC_ROLE_LIKE = None
 RECAPTCHA_PUBLIC_KEY = ""
-# Five wrong passwords a minute from one address, no more.
-AUTH_RATE_LIMITED = True
-AUTH_RATE_LIMIT = "5 per minute"
+# Five wrong passwords a minute (`throttle`): Superset's own limit counts those that are right too, and leaves the API open.
+AUTH_RATE_LIMITED = False
 RATELIMIT_ENABLED = True
-RATELIMIT_STORAGE_URI = "memory://"
+RATELIMIT_APPLICATION = None  # a dashboard asks for thirty charts at once
+RATELIMIT_STORAGE_URI = throttle.storage_uri(_here.folder)
 
 # --- the browser: nothing from outside, in no frame but ours
 TALISMAN_ENABLED = True
@@ -126,19 +141,23 @@ TALISMAN_CONFIG = {
     "frame_options": "SAMEORIGIN",
     "referrer_policy": "same-origin",
 }
+ENABLE_CORS = False  # no page of another host asks for anything here
 WTF_CSRF_ENABLED = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = _here.is_secure
 SESSION_COOKIE_NAME = "vigie_tableaux"  # cookies ignore ports: the other pages of this machine have their own
 PERMANENT_SESSION_LIFETIME = timedelta(hours=12)  # a working day
-ENABLE_PROXY_FIX = True
+# Behind a proxy (server profile) alone: elsewhere anybody could write the address that wrong passwords are counted for.
+ENABLE_PROXY_FIX = _here.is_secure
 
 # --- quiet
 ENABLE_ROW_LEVEL_SECURITY = True
 FAB_ADD_SECURITY_API = True
 FAB_API_SWAGGER_UI = False
 TALISMAN_DEV_CONFIG = TALISMAN_CONFIG
+# Embedding is off; a token signed with the published default must be worth nothing even so.
+GUEST_TOKEN_JWT_SECRET = hashlib.sha256(f"guest {_here.secret_key}".encode()).hexdigest()
 CHECK_FOR_UPDATES = False
 SCARF_ANALYTICS = False
 DISABLE_DATASET_SOURCE_EDIT = False

@@ -74,9 +74,10 @@ def prepare(settings: Settings) -> None:
 
 
 def _fingerprint(settings: Settings) -> str:
-    """What a prepared database was prepared with: Superset's version, its secret, its own database."""
+    """What a prepared database was prepared with: Superset's version, how it is prepared, its secret, its own database."""
     parts = [
         LOCK_FILE.read_bytes(),
+        (ROOT / "dashboards" / "server" / "prepare.py").read_bytes(),
         settings.superset_secret.get_secret_value().encode(),
         settings.superset_database_url.get_secret_value().encode(),
     ]

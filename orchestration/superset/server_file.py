@@ -23,6 +23,8 @@ ROBOT: Final = "vigie"
 # Half of what DuckDB would take by itself would starve the build: dashboards read tables that were made small.
 _DEFAULT_MEMORY: Final = "1GB"
 _DEFAULT_THREADS: Final = 2
+# A chart that needs longer is not read by anybody; SQL Lab's bound is the same.
+_TIMEOUT_S: Final = 30.0
 
 
 def path(settings: Settings) -> Path:
@@ -55,6 +57,7 @@ def write(settings: Settings) -> Path:
             "memory_limit": settings.duckdb_memory_limit or _DEFAULT_MEMORY,
             "threads": settings.duckdb_threads or _DEFAULT_THREADS,
         },
+        "timeout_s": _TIMEOUT_S,
         "title": "Vigie",
         "is_secure": settings.profile == "server",
     }
