@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from bench import alerts, alerts_engine, batch, decode, detection, scans, stream, year
+from bench import alerts, alerts_engine, batch, dashboards, decode, detection, scans, stream, year
 from bench.machine import apart, description
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 RAW: Final = Path(__file__).with_name("results.json")
-BENCHMARKS: Final = ("batch", "scans", "decode", "intake", "stream", "year", "detection", "alerts_engine", "alerts")
+BENCHMARKS: Final = ("batch", "scans", "decode", "intake", "stream", "year", "detection", "alerts_engine", "alerts", "dashboards")
 # An hour of waiting: on request only.
 SLOW: Final = ("schedule", "soak")
 
@@ -64,6 +64,8 @@ def report(found: dict[str, Any]) -> str:
         parts.append(alerts_engine.section(found["alerts_engine"], _machine(found["alerts_engine"])))
     if "alerts" in found:
         parts.append(alerts.section(found["alerts"], _machine(found["alerts"])))
+    if "dashboards" in found:
+        parts.append(dashboards.section(found["dashboards"], _machine(found["dashboards"])))
     return "\n".join(parts)
 
 
