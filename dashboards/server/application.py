@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.engine.url import URL
 
-from dashboards.server import french, ground, home, sqllab, throttle
+from dashboards.server import french, ground, home, pages, sqllab, throttle
 
 
 def theme(title: str) -> dict[str, Any]:
@@ -49,6 +49,7 @@ def mutate(app: Any) -> None:
     app.register_blueprint(home.blueprint)
     home.serve(app)
     french.complete(app)
+    pages.serve(app)
     ground.serve(app)
     throttle.limit(app)
     sqllab.guard(app)

@@ -1,7 +1,7 @@
 """The French that Superset lacks or gets wrong.
 
-Here: the corrections (`french.po`), laid over what Superset serves to browsers and what its own code says; installed files stay as they are.
-Not here: what the lake refuses, in French (`refusals`); the titles of our own dashboards.
+Here: the corrections (`french.po`), laid over what Superset serves to browsers and what its own code says; installed files stay as they
+are. Not here: what the lake refuses, in French (`refusals`); what is no message but written into a script (`pages`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def corrections() -> Catalog:
 
 
 def directory(folder: Path) -> str:
-    """Write our translations for the server's own messages into `folder`, and return where flask-babel finds them: last, so that they win."""
+    """Write our translations for the server's own messages into `folder`; return where flask-babel finds them, to be named last: it wins."""
     target = folder / "translations" / "fr" / "LC_MESSAGES" / "messages.mo"
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_suffix(".draft")
@@ -74,5 +74,7 @@ def complete(app: Flask) -> None:
         body, tag = pack()
         corrected: Any = app.response_class(body, mimetype="application/json")
         corrected.set_etag(tag)
-        corrected.cache_control.no_cache = True  # ask again, answered by 304 as long as nothing changed
+        # A page waits five seconds for it, then shows itself in English: it must not be asked for with each.
+        corrected.cache_control.private = True
+        corrected.cache_control.max_age = 3600
         return corrected.make_conditional(request)  # type: ignore[no-any-return] # Flask has no types in Vigie's environment

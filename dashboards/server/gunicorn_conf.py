@@ -1,7 +1,9 @@
 """How gunicorn runs the dashboard server.
 
-Here: workers, threads, bounds. The address is given on the command line. Not here: what is served (`wsgi`).
+Here: workers, threads, bounds, what a worker must not share with its parent. The address is given on the command line. Not here: what is served (`wsgi`).
 """
+
+from typing import Any
 
 # A worker holds 400 to 500 MB; loaded before the fork, they share most of it, and both start in the time of one.
 preload_app = True
@@ -20,3 +22,12 @@ worker_tmp_dir = "/dev/shm"  # noqa: S108 - a file without a name
 control_socket_disable = True
 accesslog = None
 errorlog = "-"
+
+
+def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Leave the parent's connections to the parent: two processes on one socket read each other's answers."""
+    from dashboards.server.wsgi import app  # noqa: PLC0415 - loaded by gunicorn before it forks
+    from superset import db  # noqa: PLC0415 - as above
+
+    with app.app_context():
+        db.engine.dispose(close=False)

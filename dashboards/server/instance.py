@@ -26,6 +26,7 @@ class Instance:
         folder: where it may write (cache of query results).
         metadata_url: SQLAlchemy address of its own database.
         secret_key: what sessions and stored passwords are signed with.
+        robot: the name of the account by which Vigie itself signs in.
         lake: the lake, as its reader.
         limits: what DuckDB may use in each worker.
         timeout_s: how long a query may take.
@@ -36,6 +37,7 @@ class Instance:
     folder: Path
     metadata_url: str = field(repr=False)
     secret_key: str = field(repr=False)
+    robot: str
     lake: LakeAddress
     limits: EngineLimits
     timeout_s: float
@@ -59,6 +61,7 @@ def load() -> Instance:
         folder=Path(document["folder"]),
         metadata_url=document["metadata_url"],
         secret_key=document["secret_key"],
+        robot=document["robot"]["login"],
         lake=LakeAddress(
             catalogue_url=lake["catalogue_url"],
             data_path=lake["data_path"],

@@ -1,8 +1,9 @@
-"""The last wall of row-level security: each table of each statement shows the asker the rows that their roles' rules show, whatever wrote it.
+"""The last wall of row-level security: each table of a statement shows the asker the rows that their rules show, whoever wrote it.
 
-Here: who asks, which rules hold for them, writing the rules into the statement. Not here: the rules themselves (`dashboards.access`, applied
-by `dashboards.rights`), Superset's own writing of them into charts and SQL Lab, which comes before and which this does not rely on: it
-knows tables as they were written (another case, the lake's own name before the schema), and an export runs again what somebody else asked.
+Here: who asks, which rules hold for them, writing the rules into the statement. Not here: the rules themselves (`dashboards.access`,
+applied by `dashboards.rights`), nor Superset's own writing of them into charts and SQL Lab. That comes before, and leaks: a WITH whose
+query has the name of a table (`WITH x AS (SELECT * FROM core.x) SELECT * FROM x`) shows all of it, and an export runs again what another
+asked.
 """
 
 from __future__ import annotations
@@ -73,7 +74,6 @@ def _key(table: exp.Table) -> Table:
 
 def _clauses(user: Any, read: tuple[Table, ...]) -> dict[Table, str]:
     from sqlalchemy import func  # noqa: PLC0415 - Superset's models exist within its application alone
-
     from superset import db, security_manager  # noqa: PLC0415 - as above
     from superset.connectors.sqla.models import SqlaTable  # noqa: PLC0415 - as above
 

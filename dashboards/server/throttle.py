@@ -1,25 +1,33 @@
-"""Wrong passwords, counted: five a minute from one address, over all workers.
+"""Wrong passwords, counted over all workers: five a minute for a name from one address, thirty a minute from one address.
 
-Here: the limit on both ways in (the page and the API), its counter, what is answered. Superset's own limit counts logins that succeed too, per
-worker, and leaves the API open. Not here: accounts and passwords.
+Here: the limits on both ways in (the page and the API), their counters, what is answered. Superset's own limit counts logins that succeed
+too, per worker, and leaves the API open. Not here: accounts and passwords.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
+from flask_limiter.util import get_remote_address
 from flask_login import current_user
 from limits.storage import Storage
 
+from dashboards.server import instance
+
 _SCHEME: Final = "vigie-file"
-# A person mistypes twice or thrice; a machine that guesses gets 7,200 tries a day.
-FAILURES: Final = "5 per minute"
+# A person mistypes twice or thrice; a machine that guesses gets 7,200 tries a day at one account. Per name: on a local instance everybody
+# comes from one address, and one person's mistakes must not lock out the others.
+PER_NAME: Final = "5 per minute"
+# ... and who tries one password on many names is stopped too: a room of people mistyping at once is not.
+PER_ADDRESS: Final = "30 per minute"
 _BUSY_S: Final = 5.0  # two workers write for a millisecond each
 
 
@@ -85,11 +93,30 @@ def _failed(response: Response) -> bool:
     return response.status_code == 401 or (request.path.startswith("/login") and not current_user.is_authenticated)  # noqa: PLR2004 - HTTP's number
 
 
+def _name() -> str:
+    """The name somebody tries to sign in by, as the form or the API gives it."""
+    document = request.get_json(silent=True) if request.is_json else request.form
+    name = document.get("username") if isinstance(document, Mapping) else None
+    return str(name or "").strip().lower()
+
+
+def _address_and_name() -> str:
+    # A digest: a name may be of any length, and holds anything.
+    return f"{get_remote_address()} {hashlib.sha256(_name().encode()).hexdigest()[:16]}"
+
+
+def _is_robot() -> bool:
+    """Whether Vigie itself signs in: its password is not guessed (256 bits), and others' mistakes must not stop a push."""
+    return _name() == instance.load().robot
+
+
 def limit(app: Flask) -> None:
     """Bound wrong passwords on both ways in, and say so in French."""
     manager: Any = app.appbuilder.sm  # type: ignore[attr-defined] # put there by Flask-AppBuilder
     for view in (manager.auth_view, *(v for v in app.appbuilder.baseviews if type(v).__name__ == "SecurityApi")):  # type: ignore[attr-defined] # as above
-        manager.limiter.limit(FAILURES, methods=["POST"], deduct_when=_failed)(view.blueprint)
+        common: dict[str, Any] = {"methods": ["POST"], "deduct_when": _failed, "exempt_when": _is_robot}
+        manager.limiter.limit(PER_NAME, key_func=_address_and_name, **common)(view.blueprint)
+        manager.limiter.limit(PER_ADDRESS, **common)(view.blueprint)
 
     @app.errorhandler(429)
     def _too_many(_: Exception) -> Response:
