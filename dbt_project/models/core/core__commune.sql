@@ -98,9 +98,10 @@ select
     -- The extension asks for latitude first here, and here alone.
     round(st_area_spheroid(st_flipcoordinates(shaped.shape)) / 1000000, 4) as area_km2,
     -- A position is one source's, never half of each.
-    case when described.latitude is not null then described.longitude else round(st_x(st_centroid(shaped.shape)), 6) end
-        as longitude,
-    coalesce(described.latitude, round(st_y(st_centroid(shaped.shape)), 6)) as latitude,
+    round(
+        case when described.latitude is not null then described.longitude else st_x(st_centroid(shaped.shape)) end, 6
+    ) as longitude,
+    round(coalesce(described.latitude, st_y(st_centroid(shaped.shape))), 6) as latitude,
     described.valid_from
 from described
 inner join shaped on described.asset_key = shaped.asset_key
