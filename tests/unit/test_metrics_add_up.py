@@ -111,3 +111,12 @@ def test_kinds_of_groups_are_not_added_up() -> None:
                     "AS v (dimension, value, failures_started)")  # fmt: skip
         assert con.execute(f"SELECT {failures} FROM r").fetchone() == (None,)
         assert con.execute(f"SELECT {failures} FROM r WHERE dimension = 'street'").fetchone() == (5,)
+
+
+def test_failures_of_what_is_in_no_inventory_are_in_no_rate() -> None:
+    """One failure of two lights; five reports about lights that nobody knows: 50 failures per 100 lights, not 300."""
+    rate = metrics("failure_frequency_monthly")["failures_per_100_assets"]
+    with duckdb.connect() as con:
+        con.execute("CREATE TABLE r AS SELECT * FROM (VALUES (2, 1), (NULL, 5)) AS v (assets_in_service, failures_started)")
+        assert con.execute(f"SELECT {rate} FROM r").fetchone() == (50.0,)
+        assert con.execute(f"SELECT {rate} FROM r WHERE assets_in_service IS NULL").fetchone() == (None,)
