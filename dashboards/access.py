@@ -1,9 +1,9 @@
 """Who sees what in the dashboards: roles, and the rows of one's own authority.
 
-Here: the roles as code, and what each may do. Not here: accounts (`dashboards.people`), applying any of it to a server (`dashboards.rights`).
+Here: the roles as code, and what each may do. Not here: accounts (`dashboards.people`), applying it to a server (`dashboards.rights`).
 
-A person has one role of what they may do (`ROLES`) and one of which rows they see: the whole territory, or one authority. Every dataset has a
-base rule that shows no row at all to who has neither: forgetting a rule hides, it never shows.
+A person has one role of what they may do (`ROLES`) and one of which rows they see: the whole territory, or one authority. Every dataset
+has a base rule that shows no row at all to who has neither: forgetting a rule hides, it never shows.
 
 What they may do has two roles of the same rights: of who sees the whole territory, and of who sees one authority. The latter opens fewer
 dashboards: those in which no row belongs to an authority would be empty.

@@ -131,7 +131,7 @@ class Superset:
         return {name: yaml.safe_load(content) for name, content in named.items() if name.endswith(".yaml")}
 
     def chart_data(self, context: Mapping[str, Any]) -> list[Document]:
-        """Run a chart's query context and return its results: `data` (rows), `query` (SQL)…
+        """Run a chart's query context and return its results: each with its rows (`data`) and its SQL (`query`).
 
         Raises:
             VigieError: a query failed; the message is the server's.

@@ -29,7 +29,9 @@ _SHORTEST: Final = 12
 _LOGIN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,63}")
 
 # Accounts of a local instance (`[dashboards]` of its secrets) to what they may do; None: everything.
-LOCAL: Final[Mapping[str, Role | None]] = {"administrateur": None, **{role: role for role in ROLES}}
+LOCAL: Final[dict[str, Role | None]] = {
+    "administrateur": None, "analyste": "analyste", "referent": "referent", "pcc": "pcc", "visiteur": "visiteur",
+}  # fmt: skip
 _NAMES: Final = {"administrateur": "Administrateur", **{role: access.ROLES[role].title for role in ROLES}}
 
 
@@ -80,6 +82,18 @@ def _person(user: Mapping[str, Any]) -> Person:
     )
 
 
+def known_role(role: str) -> Role:
+    """Return a role that there is.
+
+    Raises:
+        WrongUse: there is none of this name.
+    """
+    for known in ROLES:
+        if known == role:
+            return known
+    raise WrongUse(f"no role is called {role!r}", remedy=did_you_mean(role, ROLES, otherwise=f"choose among {', '.join(ROLES)}"))
+
+
 def known_authority(authority: str, known: Iterable[str]) -> str:
     """Return an authority that some row belongs to.
 
@@ -112,7 +126,9 @@ def add(server: Superset, login: str, *, name: str, role: Role, authority: str |
     _check(password)
     found = _find(server, login)
     if found is not None and (found["active"] or login == server.login):
-        raise WrongUse(f"{login} exists already", remedy=f"choose another login, or change the password: vigie dashboards people password {login}")
+        raise WrongUse(
+            f"{login} exists already", remedy=f"choose another login, or change the password: vigie dashboards people password {login}"
+        )
     _save(server, found, login, name, _role_names(role, authority), password)
 
 
@@ -208,4 +224,6 @@ def _existing(server: Superset, login: str) -> Mapping[str, Any]:
         if user["username"] == login:
             return user
     logins = [str(u["username"]) for u in found]
-    raise WrongUse(f"nobody has the login {login!r}", remedy=did_you_mean(login, logins, otherwise="list them: vigie dashboards people list"))
+    raise WrongUse(
+        f"nobody has the login {login!r}", remedy=did_you_mean(login, logins, otherwise="list them: vigie dashboards people list")
+    )

@@ -9,12 +9,12 @@ Rules come before rights: a dataset gets its rules before any role may read it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from dashboards import access
 from dashboards.client import Superset
-from dashboards.sheets.model import ROLES, Role
+from dashboards.compiler.bundle import Bundle, BundleDashboard
+from dashboards.sheets.model import ROLES
 from ingestion.errors import VigieError
 
 ROLE_PATH: Final = "/api/v1/security/roles/"
@@ -26,42 +26,24 @@ _GROUP: Final = "collectivités"
 _NO_ROW: Final = "1 = 0"
 
 
-@dataclass(frozen=True)
-class Opening:
-    """Who opens a dashboard.
-
-    Attributes:
-        uuid: of the dashboard.
-        roles: those it is made for.
-        is_by_authority: whether who sees one authority alone may open it.
-        datasets: uuids of the datasets it draws on.
-        charts: uuids of its charts.
-    """
-
-    uuid: str
-    roles: tuple[Role, ...]
-    is_by_authority: bool
-    datasets: frozenset[str]
-    charts: frozenset[str]
-
-    def titles(self) -> frozenset[str]:
-        """Return the names of the roles that open it."""
-        variants = (False, True) if self.is_by_authority else (False,)
-        return frozenset(access.role_title(role, is_of_authority=v) for role in self.roles for v in variants)
+def openers(dashboard: BundleDashboard) -> frozenset[str]:
+    """Return the names of the roles that open a dashboard."""
+    variants = (False, True) if dashboard.is_by_authority else (False,)
+    return frozenset(access.role_title(role, is_of_authority=v) for role in dashboard.roles for v in variants)
 
 
-def apply(server: Superset, openings: Iterable[Opening], columns: Mapping[str, str | None]) -> list[str]:
+def apply(server: Superset, bundle: Bundle) -> list[str]:
     """Make roles, rules and openings stand as they should; return what was changed, a line each.
 
     Args:
         server: signed in as an administrator.
-        openings: of every dashboard of Vigie's.
-        columns: uuid of each dataset of Vigie's to the column that says whose a row is; None: rows of no one authority.
+        bundle: the dashboards there should be, and their datasets.
 
     Raises:
         VigieError: the server refuses something, or lacks a permission that a role is made of.
     """
-    every = list(openings)
+    every = tuple(bundle.dashboards.values())
+    columns = {made.uuid: made.authority_column for made in bundle.datasets.values()}
     roles, changed = _roles(server)
     datasets = {str(d["uuid"]): int(d["id"]) for d in server.all("/api/v1/dataset/")}
     changed += _rules(server, roles, datasets, columns)
@@ -110,9 +92,7 @@ def _as_written(rule: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _wanted_rules(
-    roles: Mapping[str, int], datasets: Mapping[str, int], columns: Mapping[str, str | None]
-) -> dict[str, dict[str, Any]]:
+def _wanted_rules(roles: Mapping[str, int], datasets: Mapping[str, int], columns: Mapping[str, str | None]) -> dict[str, dict[str, Any]]:
     """Return the rules by name. Every dataset there is has some, those that an administrator made in the browser too."""
     if not datasets:
         return {}
@@ -145,7 +125,7 @@ def _rule(name: str, kind: str, tables: Iterable[int], roles: Iterable[int], cla
     }
 
 
-def _permissions(server: Superset, roles: Mapping[str, int], datasets: Mapping[str, int], openings: Sequence[Opening]) -> list[str]:
+def _permissions(server: Superset, roles: Mapping[str, int], datasets: Mapping[str, int], openings: Sequence[BundleDashboard]) -> list[str]:
     known: dict[access.Permission, int] = {}
     reading: dict[int, int] = {}
     for item in server.all("/api/v1/security/permissions-resources/"):
@@ -159,8 +139,8 @@ def _permissions(server: Superset, roles: Mapping[str, int], datasets: Mapping[s
     for role in ROLES:
         for is_of_authority in (False, True):
             title = access.role_title(role, is_of_authority=is_of_authority)
-            ours = frozenset().union(*(o.datasets for o in openings))
-            opened = frozenset().union(*(o.datasets for o in openings if title in o.titles()))
+            ours = {uuid for o in openings for uuid in o.datasets}
+            opened = {uuid for o in openings if title in openers(o) for uuid in o.datasets}
             readable = ours if access.sees_every_dataset(role) else opened
             wanted[title] = _ids(access.permissions(role), known) | {reading[datasets[uuid]] for uuid in readable if uuid in datasets}
     for title, ids in wanted.items():
@@ -181,7 +161,7 @@ def _ids(permissions: Iterable[access.Permission], known: Mapping[access.Permiss
     return {known[permission] for permission in permissions}
 
 
-def _openings(server: Superset, roles: Mapping[str, int], openings: Sequence[Opening]) -> list[str]:
+def _openings(server: Superset, roles: Mapping[str, int], openings: Sequence[BundleDashboard]) -> list[str]:
     """Set each dashboard's roles, and who may change it: those who may edit, open it and see the whole territory."""
     dashboards = {str(d["uuid"]): d for d in server.all("/api/v1/dashboard/")}
     charts = {str(c["uuid"]): c for c in server.all("/api/v1/chart/")} if openings else {}
@@ -193,11 +173,11 @@ def _openings(server: Superset, roles: Mapping[str, int], openings: Sequence[Ope
         editors = {int(u["id"]) for u in users if _sees_all(u) and titles & {r["name"] for r in u["roles"]}}
         owners = sorted({robot} | editors)
         if (dashboard := dashboards.get(opening.uuid)) is not None:
-            wanted = {"roles": sorted(roles[title] for title in opening.titles()), "owners": owners}
+            wanted = {"roles": sorted(roles[title] for title in openers(opening)), "owners": owners}
             if wanted != {key: sorted(int(i["id"]) for i in dashboard[key]) for key in wanted}:
                 server.put(f"/api/v1/dashboard/{dashboard['id']}", wanted)
                 changed.append(f"who opens {dashboard['dashboard_title']}")
-        for uuid in sorted(opening.charts & charts.keys()):
+        for uuid in sorted(set(opening.charts) & charts.keys()):
             if sorted(int(o["id"]) for o in charts[uuid]["owners"]) != owners:
                 server.put(f"/api/v1/chart/{charts[uuid]['id']}", {"owners": owners})
                 changed.append(f"who may change {charts[uuid]['slice_name']}")

@@ -40,7 +40,7 @@ _GAP: Final = 4
 # A pipe has no width; what is sent there is mostly read in a wide window, or by a program that takes --format csv.
 _PIPE_COLUMNS: Final = 200
 
-_COMMAND: Final = re.compile(r"(?<![\w/.-])vigie (?=(?:up|down|status|logs|simulate|doctor|feeds|ingest|build|sql|alerts|maintain)\b)")
+_COMMAND: Final = re.compile(r"(?<![\w/.-])vigie (?=(?:up|down|status|logs|simulate|doctor|feeds|ingest|build|sql|alerts|dashboards|maintain)\b)")
 
 _home: ContextVar[Path | None] = ContextVar("home", default=None)
 

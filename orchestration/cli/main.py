@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "build": Command("orchestration.cli.data:build", "Build everything downstream of what has landed."),
     "sql": Command("orchestration.cli.data:sql", "Query the published tables, read-only."),
     "alerts": Command("orchestration.cli.alerts:app", "List, follow and handle alarms; list, check and try rules."),
+    "dashboards": Command("orchestration.cli.dashboards:app", "Push, pull and check the dashboards; who may open them."),
     "maintain": Command("orchestration.cli.data:maintain", "Flush, merge, expire and clean the lake."),
 }
 

@@ -5,6 +5,7 @@ Here: the order, and what tells that a step is due. Not here: what is served (`d
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -91,23 +93,30 @@ def run(settings: Settings) -> int:
         VigieError: it cannot be prepared or started, or what the sheets say cannot be pushed.
     """
     prepare(settings)
+    with started(settings) as server:
+
+        def stop(number: int, _: FrameType | None) -> None:
+            server.send_signal(number)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        wait(settings, server)
+        # Beside the server: a push must not delay its stop.
+        threading.Thread(target=_push, args=(settings, server), daemon=True).start()
+        return server.wait()
+
+
+@contextlib.contextmanager
+def started(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the server of a prepared database, without waiting for it, and stop it in the end."""
     address = f"{settings.superset_host}:{settings.superset_port}"
     command = [
         str(settings.superset_python), "-m", "gunicorn", "--config", "python:dashboards.server.gunicorn_conf", "--bind", address,
         "dashboards.server.wsgi:app",
     ]  # fmt: skip
     server = subprocess.Popen(command, env=environment(settings), cwd=settings.superset_path)
-
-    def stop(number: int, _: FrameType | None) -> None:
-        server.send_signal(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
     try:
-        _wait(settings, server)
-        # Beside the server: a push must not delay its stop.
-        threading.Thread(target=_push, args=(settings, server), daemon=True).start()
-        return server.wait()
+        yield server
     finally:
         if server.poll() is None:
             server.terminate()
@@ -117,7 +126,12 @@ def run(settings: Settings) -> int:
                 server.kill()
 
 
-def _wait(settings: Settings, server: subprocess.Popen[bytes]) -> None:
+def wait(settings: Settings, server: subprocess.Popen[bytes]) -> None:
+    """Wait until the server answers.
+
+    Raises:
+        VigieError: it ended, or does not answer in time.
+    """
     deadline = time.monotonic() + _START_TIMEOUT_S
     while server.poll() is None:
         try:
