@@ -63,6 +63,7 @@ class BundlePanel:
         title: the question.
         uuid: of the chart.
         dataset: uuid of what it draws on.
+        may_be_empty: why no row may be the good answer; None: an empty answer is a fault.
         query_context: what `POST /api/v1/chart/data` takes, once `for_dataset` has given it the dataset's id.
     """
 
@@ -71,6 +72,7 @@ class BundlePanel:
     title: str
     uuid: str
     dataset: str
+    may_be_empty: str | None
     query_context: dict[str, Any]
 
 
@@ -140,7 +142,7 @@ def compile_bundle(
     for code, sheet in sorted(sheets.items(), key=lambda item: (item[1].rank, item[0])):
         compiled = compile_dashboard(code, sheet, tables, words=said, place=place or Place())
         files |= compiled.files
-        panels += [BundlePanel(code, c.tab, c.title, c.uuid, c.dataset, c.query_context) for c in compiled.charts]
+        panels += [BundlePanel(code, c.tab, c.title, c.uuid, c.dataset, c.panel.may_be_empty, c.query_context) for c in compiled.charts]
         dashboards[code] = _dashboard(code, sheet, compiled)
     return Bundle(files, dashboards, datasets, tuple(panels))
 

@@ -30,6 +30,8 @@ def chart_description(panel: Panel, table: Table) -> str:
         parts += [f"Couleur : {line}." for line in looks.threshold_words(panel, looks.unit_of(table.measures[panel.measures[0]]))]
     if panel.compare is not None:
         parts.append(f"Comparé à : {looks.SHIFT_WORDS[panel.compare]}.")
+    if panel.may_be_empty is not None:
+        parts.append(f"Rien ici peut être la bonne réponse : {panel.may_be_empty}")
     if panel.help is not None:
         parts.append(panel.help)
     return "\n\n".join(" ".join(part.split()) for part in parts)
