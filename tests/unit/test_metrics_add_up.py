@@ -22,6 +22,7 @@ MODELS: Final = {
     "intervention_time_by_category": (None, ()),
     "citizen_relation_daily": ("local_date", ()),
     "citizen_relation_monthly": ("month", ()),
+    "territory_overview_monthly": ("month", ("assets_in_service", "in_service_hours", "inventory_downtime_hours", "inventory_failures")),
 }
 NUMBERS: Final = {"integer": st.integers(0, 1000), "double": st.integers(0, 1000).map(float)}
 Row = dict[str, Any]
