@@ -27,6 +27,7 @@ from orchestration.jobs import build_schedule
 from orchestration.settings import Settings
 from quality import landings
 from tests.integration.dbt_lake import Lake
+from tests.integration.metric_laws import ask, check_laws
 from tests.journal_alarms import Clock, change, compose, opened
 
 _LINES = "SELECT seq, alarm_id, kind, actor, state, received_on::VARCHAR FROM lake.raw.alarm_journal ORDER BY seq"
@@ -203,6 +204,11 @@ def built(lake: Lake, model: str, columns: str = "*", order: str = "ALL") -> lis
 @pytest.mark.timeout(600)  # four builds of dbt
 def test_the_models_of_a_lake_without_alarms_then_of_some_then_of_more(instance: Settings) -> None:
     lake = Lake.create(instance)
+    shared = {"territory": "ville", "time_zone": "UTC", "owner_authority": "Agglo"}
+    lake.refer(
+        territory=[{"territory": "ville", "name": "Ville", "time_zone": "UTC", "latitude": 48.9, "longitude": 4.4}],
+        feed=[{"feed": "gis", "contract": "asset", "source": "gis", "domain": "EP", **shared}],
+    )
     clock = Clock()
     # `run` does not check: the third build does.
     chosen = ("--select", "+indicators__alarm_daily", "+indicators__alarm_load_daily")
@@ -224,8 +230,19 @@ def test_the_models_of_a_lake_without_alarms_then_of_some_then_of_more(instance:
     ]  # fmt: skip
     columns = "local_date::VARCHAR, windows, alarms_presented, alarms_per_operator_10min, worst_10min, within_target_share, flood_share"
     assert built(lake, "indicators.alarm_load_daily", columns) == [("2025-03-01", 6, 4, 0.333333, 3, 0.833333, 0.0)]
-    columns = "domain, priority, rule, alarms_raised, alarms_presented, acknowledgements_known, acknowledgement_p50_seconds, alarms_stale"
-    assert built(lake, "indicators.alarm_daily", columns) == [("EP", 2, "armoire", 4, 4, 1, 120.0, 0)]
+    # Of Ville the cabinet that the referential knows; the three others are of the authority whose system speaks of them.
+    columns = (
+        "owner_authority, commune, domain, priority, alarms_raised, alarms_presented, acknowledgements_known, acknowledgement_sum_seconds"
+    )
+    assert built(lake, "indicators.alarm_daily", columns) == [
+        ("Agglo", None, "EP", 2, 3, 3, 0, 0.0), ("Ville", "Châlons", "EP", 2, 1, 1, 1, 120.0),
+    ]  # fmt: skip
+    assert ask(lake, "indicators.alarm_daily", "alarms_raised") == 4
+    assert ask(lake, "indicators.alarm_daily", "acknowledgement_mean_minutes") == 2
+    # Four alarms of six windows, for two operators at each.
+    assert ask(lake, "indicators.alarm_load_daily", "alarms_per_operator_10min") == pytest.approx(4 / 12)
+    for model in MODELS[3:]:
+        assert check_laws(lake, model), f"no metric of {model} had a value: the law was not tried"
 
     # More lines on another day: the first day is not written again, and all is as a full build would have it.
     with opened(instance, clock) as (store, _):
@@ -239,9 +256,11 @@ def test_the_models_of_a_lake_without_alarms_then_of_some_then_of_more(instance:
         "WHERE change_type <> 'update_preimage'"
     )
     assert changed == [("2025-03-03",)]
-    columns = "local_date::VARCHAR, alarms_raised, alarms_stale"
     # The acknowledged alarm was stale at the end of the 2nd, as the three; on the 3rd it is over.
-    assert built(lake, "indicators.alarm_daily", columns) == [("2025-03-01", 4, 0), ("2025-03-02", 0, 4), ("2025-03-03", 0, 3)]
+    by_day = "local_date::VARCHAR, sum(alarms_raised), sum(alarms_stale)"
+    assert lake.query(f"SELECT {by_day} FROM lake.work_indicators.alarm_daily GROUP BY 1 ORDER BY 1") == [
+        ("2025-03-01", 4, 0), ("2025-03-02", 0, 4), ("2025-03-03", 0, 3),
+    ]  # fmt: skip
     assert built(lake, "core.alarm", "state, active_seconds", "alarm_id")[0] == ("closed", 50 * 3600.0)
     kept = {model: built(lake, model) for model in MODELS}
     lake.dbt("run", *chosen, "--full-refresh", as_of="2025-03-03T12:00:00Z")
