@@ -30,7 +30,7 @@ def corrections() -> Catalog:
 
 
 def directory(folder: Path) -> str:
-    """Write our translations for the server's own messages into `folder`; return where flask-babel finds them, to be named last: it wins."""
+    """Write our translations for the server's own messages into `folder`; return where they are: flask-babel lets the last one win."""
     target = folder / "translations" / "fr" / "LC_MESSAGES" / "messages.mo"
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_suffix(".draft")
@@ -55,8 +55,10 @@ def pack() -> tuple[bytes, str]:
         if not message.id:
             continue
         # Jed looks a message up by its singular; its forms follow in order.
-        plural = isinstance(message.id, tuple)
-        messages[message.id[0] if plural else message.id] = list(message.string) if plural else [message.string]
+        if isinstance(message.id, tuple):
+            messages[message.id[0]] = list(message.string or ())
+        else:
+            messages[message.id] = [message.string]
     document = found | {"locale_data": {_DOMAIN: messages}}
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     return body, hashlib.sha256(body).hexdigest()[:32]
@@ -77,4 +79,4 @@ def complete(app: Flask) -> None:
         # A page waits five seconds for it, then shows itself in English: it must not be asked for with each.
         corrected.cache_control.private = True
         corrected.cache_control.max_age = 3600
-        return corrected.make_conditional(request)  # type: ignore[no-any-return] # Flask has no types in Vigie's environment
+        return corrected.make_conditional(request)

@@ -1,4 +1,4 @@
-"""The ground of the maps: pale tiles with the outlines and names of the communes, drawn here from `core.commune`; no tile comes from outside.
+"""The ground of the maps: pale tiles with the outlines and names of the communes, drawn from `core.commune`; none comes from outside.
 
 Here: `GET /tuiles/<z>/<x>/<y>.png` (Web Mercator, 256 pixels), its files. Not here: what is drawn upon it (the charts).
 """
@@ -209,4 +209,4 @@ def serve(app: Flask) -> None:
         answer.cache_control.private = True
         answer.cache_control.max_age = 900  # a publication later
         answer.add_etag()
-        return answer.make_conditional(request)  # type: ignore[no-any-return] # Flask has no types in Vigie's environment
+        return answer.make_conditional(request)

@@ -1,6 +1,7 @@
 """How gunicorn runs the dashboard server.
 
-Here: workers, threads, bounds, what a worker must not share with its parent. The address is given on the command line. Not here: what is served (`wsgi`).
+Here: workers, threads, bounds, what a worker must not share with its parent. The address is given on the command line. Not here: what is
+served (`wsgi`).
 """
 
 from typing import Any
@@ -26,8 +27,16 @@ errorlog = "-"
 
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
     """Leave the parent's connections to the parent: two processes on one socket read each other's answers."""
-    from dashboards.server.wsgi import app  # noqa: PLC0415 - loaded by gunicorn before it forks
-    from superset import db  # noqa: PLC0415 - as above
+    from superset import db
+
+    from dashboards.server.wsgi import app
 
     with app.app_context():
         db.engine.dispose(close=False)
+
+
+def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Close the lake before Python takes its modules down: DuckDB, ended by that, ends the process with a fault."""
+    from dashboards.server import lake_dialect
+
+    lake_dialect.forget()

@@ -59,7 +59,7 @@ def _sheets() -> dict[str, dict[str, Any]]:
 
 
 def _boards() -> list[Board]:
-    from superset.daos.dashboard import DashboardDAO  # noqa: PLC0415 - it needs an application
+    from superset.daos.dashboard import DashboardDAO
 
     boards = []
     for dashboard in DashboardDAO.find_all():
@@ -78,13 +78,11 @@ def _boards() -> list[Board]:
 
 def _home() -> Response | str:
     if g.user.is_anonymous:
-        return redirect("/login/")  # type: ignore[no-any-return] # Flask has no types in Vigie's environment
-    from superset import security_manager  # noqa: PLC0415 - as above
+        return redirect("/login/")
+    from superset import security_manager
 
     links = [(label, address) for label, address, permission, view in _LINKS if security_manager.can_access(permission, view)]
-    return render_template(  # type: ignore[no-any-return] # as above
-        "vigie/home.html", title="Tableaux de bord", boards=_boards(), links=links, person=g.user.get_full_name()
-    )
+    return render_template("vigie/home.html", title="Tableaux de bord", boards=_boards(), links=links, person=g.user.get_full_name())
 
 
 def serve(app: Flask) -> None:

@@ -32,7 +32,7 @@ _TRANSACTIONS: Final = frozenset({"begin", "begin transaction", "commit", "rollb
 _BROKEN: Final = (duckdb.IOException, duckdb.FatalException, duckdb.ConnectionException, duckdb.InternalException)
 # How DuckDB says that PostgreSQL, which keeps the lake's catalogue, is no longer where it was.
 _LOST: Final = re.compile(
-    r"server closed the connection|terminating connection|connection (?:to server|refused|reset)|no connection to", re.I
+    r"server closed the connection|terminating connection|connection (?:to server|refused|reset)|no connection to", re.IGNORECASE
 )
 
 _lock: Final = threading.Lock()
@@ -91,14 +91,14 @@ def forget(number: int | None = None) -> None:
             _generation += 1
 
 
-class _Cursor(CursorWrapper):  # type: ignore[misc] # the library has no types in Vigie's environment
+class _Cursor(CursorWrapper):
     """A cursor that runs what the allow-list lets through, for a bounded time, rows included."""
 
     def __init__(self, connection: _Connection) -> None:
         super().__init__(connection.con, connection)
         self._connection = connection
 
-    def execute(self, statement: str, parameters: Sequence[Any] | None = None, context: Any = None) -> None:  # noqa: ARG002 - the library's signature
+    def execute(self, statement: str, parameters: Sequence[Any] | None = None, context: Any = None) -> None:
         if statement.strip().rstrip(";").lower() in _TRANSACTIONS:
             return  # one SELECT is its own transaction
         try:
@@ -117,13 +117,13 @@ class _Cursor(CursorWrapper):  # type: ignore[misc] # the library has no types i
         raise RefusedQuery("Requête refusée : une requête à la fois")
 
     def fetchone(self) -> Any:
-        return self._within_time(lambda: self._connection.con.fetchone())
+        return self._within_time(self._connection.con.fetchone)
 
     def fetchmany(self, size: int | None = None) -> Any:
         return self._within_time(lambda: self._connection.con.fetchmany() if size is None else self._connection.con.fetchmany(size))
 
     def fetchall(self) -> Any:
-        return self._within_time(lambda: self._connection.con.fetchall())
+        return self._within_time(self._connection.con.fetchall)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection.con, name)
@@ -146,7 +146,7 @@ class _Cursor(CursorWrapper):  # type: ignore[misc] # the library has no types i
             cut.cancel()
 
 
-class _Connection(ConnectionWrapper):  # type: ignore[misc] # as above
+class _Connection(ConnectionWrapper):
     def __init__(self) -> None:
         self.con, self._number = _numbered_cursor()
         super().__init__(self.con)
@@ -169,7 +169,7 @@ class _Connection(ConnectionWrapper):  # type: ignore[misc] # as above
         self.closed = True
 
 
-class LakeDialect(Dialect):  # type: ignore[misc] # as above
+class LakeDialect(Dialect):
     """DuckDB's dialect over the worker's connection, which knows of the published schemas alone."""
 
     driver = "vigie"
@@ -177,7 +177,7 @@ class LakeDialect(Dialect):  # type: ignore[misc] # as above
 
     @staticmethod
     def dbapi(**_: Any) -> type[DBAPI]:
-        return DBAPI  # type: ignore[no-any-return] # as above
+        return DBAPI
 
     def connect(self, *_: Any, **__: Any) -> _Connection:
         return _Connection()
@@ -187,13 +187,13 @@ class LakeDialect(Dialect):  # type: ignore[misc] # as above
 
     do_commit = do_begin = do_rollback
 
-    def get_schema_names(self, connection: Any, **_: Any) -> list[str]:  # noqa: ARG002 - SQLAlchemy's signature, here and below
+    def get_schema_names(self, connection: Any, **_: Any) -> list[str]:
         return list(PUBLISHED)
 
-    def get_table_names(self, connection: Any, schema: str | None = None, **_: Any) -> list[str]:  # noqa: ARG002
+    def get_table_names(self, connection: Any, schema: str | None = None, **_: Any) -> list[str]:
         return []  # what is published is a view
 
-    def get_view_names(self, connection: Any, schema: str | None = None, include: Any = None, **_: Any) -> list[str]:  # noqa: ARG002
+    def get_view_names(self, connection: Any, schema: str | None = None, include: Any = None, **_: Any) -> list[str]:
         if schema not in PUBLISHED:
             return []
         found = ask("SELECT view_name FROM duckdb_views() WHERE database_name = ? AND schema_name = ? ORDER BY 1", [ALIAS, schema])
@@ -217,21 +217,21 @@ class LakeDialect(Dialect):  # type: ignore[misc] # as above
             for name, data_type, comment in found
         ]
 
-    def get_pk_constraint(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> dict[str, Any]:  # noqa: ARG002
+    def get_pk_constraint(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> dict[str, Any]:
         return {"constrained_columns": [], "name": None}
 
-    def _nothing(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[dict[str, Any]]:  # noqa: ARG002
+    def _nothing(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[dict[str, Any]]:
         return []
 
     get_foreign_keys = get_indexes = get_unique_constraints = get_check_constraints = _nothing
 
-    def get_table_comment(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> Mapping[str, str | None]:  # noqa: ARG002
+    def get_table_comment(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> Mapping[str, str | None]:
         found = ask(
             "SELECT comment FROM duckdb_views() WHERE database_name = ? AND schema_name = ? AND view_name = ?", [ALIAS, schema, table_name]
         )
         return {"text": found[0][0] if found else None}
 
-    def get_view_definition(self, connection: Any, view_name: str, schema: str | None = None, **_: Any) -> str:  # noqa: ARG002
+    def get_view_definition(self, connection: Any, view_name: str, schema: str | None = None, **_: Any) -> str:
         return ""  # it names the schema that tables are built in, and nothing a reader could use
 
 
@@ -242,7 +242,7 @@ def ask(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         RefusedQuery: the lake does not answer.
         duckdb.Error: the query failed.
     """
-    for attempt in (1, 2):
+    for is_last in (False, True):
         con, number = _numbered_cursor()
         try:
             return con.execute(sql, list(parameters)).fetchall()
@@ -250,7 +250,7 @@ def ask(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
             if not (isinstance(error, _BROKEN) or _LOST.search(str(error))):
                 raise
             forget(number)
-            if attempt == 2:
+            if is_last:
                 raise _Lost(error) from None
         finally:
             con.close()

@@ -49,4 +49,4 @@ def serve(app: Flask) -> None:
         answer: Response = app.response_class(content, mimetype="text/javascript")
         answer.add_etag()
         answer.cache_control.no_cache = True  # asked again, answered 304: the name does not change with our corrections
-        return answer.make_conditional(request)  # type: ignore[no-any-return] # Flask has no types in Vigie's environment
+        return answer.make_conditional(request)

@@ -22,10 +22,10 @@ def main() -> None:
     robot = json.loads(Path(os.environ[instance.VARIABLE]).read_text(encoding="utf-8"))["robot"]
     app = create_app()
     with app.app_context():
-        import superset  # noqa: PLC0415 - its package says where its migrations are
+        import superset
 
         upgrade(directory=str(Path(superset.__file__).with_name("migrations")))
-        from superset import appbuilder, security_manager  # noqa: PLC0415 - they exist within an application
+        from superset import appbuilder, security_manager
 
         appbuilder.add_permissions(update_perms=True)
         security_manager.sync_role_definitions()

@@ -7,7 +7,7 @@ deciding what is refused.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 from superset.errors import SupersetErrorType
@@ -28,7 +28,7 @@ _COLUMN: Final = re.compile(r'Referenced column "([^"]*)" not found')
 _TABLE: Final = re.compile(r"Table with name (\S+) does not exist")
 
 # As Superset takes it: what is found in an error, what is shown, its kind and more.
-SHOWN: Final = {
+SHOWN: Final[dict[re.Pattern[str], tuple[str, Any, dict[str, Any]]]] = {
     re.compile(r"(?P<sentence>(?:Requête|La requête|La table|La colonne|Le lac|Une valeur) .*)", re.DOTALL): (
         "%(sentence)s",
         SupersetErrorType.GENERIC_DB_ENGINE_ERROR,

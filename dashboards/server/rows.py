@@ -73,9 +73,9 @@ def _key(table: exp.Table) -> Table:
 
 
 def _clauses(user: Any, read: tuple[Table, ...]) -> dict[Table, str]:
-    from sqlalchemy import func  # noqa: PLC0415 - Superset's models exist within its application alone
-    from superset import db, security_manager  # noqa: PLC0415 - as above
-    from superset.connectors.sqla.models import SqlaTable  # noqa: PLC0415 - as above
+    from sqlalchemy import func
+    from superset import db, security_manager
+    from superset.connectors.sqla.models import SqlaTable
 
     if any(role.name == _ADMINISTRATOR for role in security_manager.get_user_roles(user)):
         return {}
@@ -100,8 +100,8 @@ def _is_query(model: Any) -> Any:
 
 
 def _has_rules(dataset: Any) -> bool:
-    from superset import db  # noqa: PLC0415 - as above
-    from superset.connectors.sqla.models import RLSFilterTables  # noqa: PLC0415 - as above
+    from superset import db
+    from superset.connectors.sqla.models import RLSFilterTables
 
     return db.session.query(RLSFilterTables).filter(RLSFilterTables.c.table_id == dataset.id).first() is not None
 

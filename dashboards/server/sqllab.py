@@ -1,7 +1,7 @@
 """The door of SQL Lab: one query at a time, read before anything of it runs.
 
-Here: the same allow-list as in `lake_dialect`, asked of the whole text; Superset would run several statements one after the other. Not here: who
-may open SQL Lab (roles).
+Here: the same allow-list as in `lake_dialect`, asked of the whole text; Superset would run several statements one after the other. Not
+here: who may open SQL Lab (roles).
 """
 
 from __future__ import annotations

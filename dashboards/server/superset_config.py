@@ -1,7 +1,7 @@
 """Superset's configuration: French, closed to the outside, over the lake alone.
 
 Here: every key that differs from Superset's defaults, with its reason. Superset reads the capitals of this module. Not here: addresses
-and secrets (`dashboards.server.instance`), the French it lacks (`dashboards.server.french`), roles and row-level security (`dashboards.access`).
+and secrets (`instance`), the French it lacks (`french`), roles and row-level security (`dashboards.access`).
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ PER_ADDRESS: Final = "30 per minute"
 _BUSY_S: Final = 5.0  # two workers write for a millisecond each
 
 
-class FileStorage(Storage):  # type: ignore[misc] # the library has no types in Vigie's environment
+class FileStorage(Storage):
     """Counters in one SQLite file, which the workers share."""
 
     STORAGE_SCHEME: ClassVar[list[str]] = [_SCHEME]
@@ -112,8 +112,8 @@ def _is_robot() -> bool:
 
 def limit(app: Flask) -> None:
     """Bound wrong passwords on both ways in, and say so in French."""
-    manager: Any = app.appbuilder.sm  # type: ignore[attr-defined] # put there by Flask-AppBuilder
-    for view in (manager.auth_view, *(v for v in app.appbuilder.baseviews if type(v).__name__ == "SecurityApi")):  # type: ignore[attr-defined] # as above
+    manager: Any = app.appbuilder.sm
+    for view in (manager.auth_view, *(v for v in app.appbuilder.baseviews if type(v).__name__ == "SecurityApi")):
         common: dict[str, Any] = {"methods": ["POST"], "deduct_when": _failed, "exempt_when": _is_robot}
         manager.limiter.limit(PER_NAME, key_func=_address_and_name, **common)(view.blueprint)
         manager.limiter.limit(PER_ADDRESS, **common)(view.blueprint)

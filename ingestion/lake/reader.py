@@ -65,7 +65,8 @@ def check_query(sql: str, schemas: Sequence[str] = PUBLISHED) -> str:
 
 
 def _checked(sql: str, schemas: Sequence[str]) -> str:
-    statements = [s for s in sqlglot.parse(sql, dialect="duckdb") if s is not None]
+    # A comment after the last semicolon is a statement of its own to the parser, an empty one.
+    statements = [s for s in sqlglot.parse(sql, dialect="duckdb") if s is not None and not isinstance(s, exp.Semicolon)]
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise _refused("only one SELECT is allowed")
     query = statements[0]
