@@ -11,7 +11,7 @@ from dashboards.compiler import looks
 from dashboards.compiler.drawing import MOST_ROWS, Draft, Drawing
 
 # Pixels an axis title needs beside numbers of seven characters and below dates.
-_VALUES_MARGIN: Final = 50
+_VALUES_MARGIN: Final = 60
 _NAMES_MARGIN: Final = 30
 
 

@@ -26,9 +26,10 @@ _STATUS_COLORS: Final[Mapping[str, Color]] = {
     "Surconsommation": "rouge", "Sous-consommation": "bleu", "Normal": "vert", "Sans référence": "gris", "Jour incomplet": "gris",
     "Télégéré": "bleu", "Non télégéré": "orange", "Non renseigné": "gris", "Rejetée": "gris", "Annulée": "gris",
 }  # fmt: skip
-# No scroll sideways on a laptop; long words break in tables.
+# No scroll sideways on a laptop; questions of a figure stay within two lines there; long words break in tables.
 CSS: Final = """.dashboard-content { overflow-x: hidden; }
 .dashboard-markdown h3 { margin-top: 0; }
+.dashboard-component-chart-holder .header-title { font-size: 14px; line-height: 1.3; }
 .superset-legacy-chart-table td, .dashboard-component-chart-holder table td { overflow-wrap: anywhere; }
 """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from dashboards.compiler import looks
 from dashboards.compiler.datasets import Words
@@ -17,7 +17,9 @@ from dashboards.sheets.catalogue import Measure, Table
 from dashboards.sheets.model import PERIODS, USUAL_PERIOD, Panel
 
 # The most rows a chart asks for: SQL_MAX_ROW is ten times this; a page shows no more.
-MOST_ROWS = 10_000
+MOST_ROWS: Final = 10_000
+# Characters of an axis title that the height of a chart holds; a longer one would be cut.
+_LONGEST_AXIS: Final = 36
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,9 @@ class Draft:
 
     @property
     def axis(self) -> str:
-        """The title of the axis its measures share: of one its label and unit, of several their unit."""
-        return looks.titled(self.measure.label, self.measure.unit) if len(self.measures) == 1 else looks.unit_of(self.measure)
+        """The title of the axis its measures share: of one its label and unit, of several, or where that is too long, the unit."""
+        title = looks.titled(self.measure.label, self.measure.unit)
+        return title if len(self.measures) == 1 and len(title) <= _LONGEST_AXIS else looks.unit_of(self.measure)
 
     @property
     def shifts(self) -> list[str]:

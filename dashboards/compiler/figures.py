@@ -22,9 +22,9 @@ def chiffre(draft: Draft) -> Drawing:
     params: dict[str, Any] = {
         "metric": measure.name,
         "y_axis_format": looks.number(measure.decimals),
-        "header_font_size": 0.3,
+        "header_font_size": 0.4,
         "subtitle": _subtitle(draft),
-        "subtitle_font_size": 0.125,
+        "subtitle_font_size": 0.15,
         "show_metric_name": False,
     }
     if panel.compare is not None:

@@ -16,8 +16,8 @@ EXPLAINED = "Comprendre"
 
 def head(sheet: Sheet) -> str:
     """Return for whom a dashboard was made and what it serves to decide."""
-    decisions = "\n".join(f"- {_plain(d)}" for d in sheet.decisions)
-    return f"**Pour qui.** {_plain(sheet.audience)}\n\n**Pour décider :**\n\n{decisions}"
+    decisions = " · ".join(_plain(d).rstrip(".") for d in sheet.decisions)
+    return f"**Pour qui.** {_plain(sheet.audience)}  \n**Pour décider.** {decisions}."
 
 
 def chart_description(panel: Panel, table: Table) -> str:
