@@ -87,6 +87,7 @@ FEATURE_FLAGS = {
     "RLS_IN_SQLLAB": True,  # an analyst of one town sees it alone there too
     "DRILL_BY": True,
     "DRILL_TO_DETAIL": True,
+    "CHART_PLUGINS_EXPERIMENTAL": True,  # the one chart it adds: a figure beside that of another period (pop_kpi)
     "ENABLE_TEMPLATE_PROCESSING": False,  # Jinja in SQL runs code of ours for people
     "ALLOW_ADHOC_SUBQUERY": False,
     "EMBEDDED_SUPERSET": False,
