@@ -14,6 +14,11 @@ WORKDIR /opt/vigie
 COPY requirements/base.lock requirements/base.lock
 RUN pip install --require-hashes --no-deps --requirement requirements/base.lock
 
+# Superset's own environment: it cannot share Vigie's libraries (docs/decisions/0009-superset-apart.md).
+COPY dashboards/requirements.lock dashboards/requirements.lock
+RUN python -m venv /opt/superset \
+    && /opt/superset/bin/pip install --require-hashes --no-deps --requirement dashboards/requirements.lock
+
 COPY pyproject.toml README.md LICENSE ./
 COPY ingestion ingestion
 COPY quality quality

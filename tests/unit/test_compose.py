@@ -95,7 +95,7 @@ def test_the_image_runs_unprivileged_and_from_the_lock() -> None:
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_every_command_of_ours_exists(name: str, settings: Settings) -> None:
     service = SERVICES[name]
-    known = {one.name for one in declared.services(settings.model_copy(update={"profile": "server"}))}
+    known = {one.name for one in declared.services(settings.model_copy(update={"profile": "server", "dashboards": "on"}))}
     for command in (service["command"], service.get("healthcheck", {}).get("test", ["CMD"])[1:]):
         if not command:
             continue
@@ -107,7 +107,7 @@ def test_every_command_of_ours_exists(name: str, settings: Settings) -> None:
 
 
 def test_every_declared_service_has_its_container(settings: Settings) -> None:
-    known = {one.name for one in declared.services(settings.model_copy(update={"profile": "server"}))}
+    known = {one.name for one in declared.services(settings.model_copy(update={"profile": "server", "dashboards": "on"}))}
     assert known | {"prepare"} == OURS
 
 

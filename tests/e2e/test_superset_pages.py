@@ -1,0 +1,206 @@
+"""The dashboard server in a browser and before strangers: French on every page, nothing from outside, every door closed but four."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from typing import Final
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from orchestration.superset import process
+from tests.superset_server import Served, password_of
+
+pytest_plugins = ("tests.superset_server",)
+
+# English of Superset's that a person would read: messages whose French is missing or left in English are not in the corrected pack.
+# A message of one word may be a word of ours, or of both languages.
+_MIN_WORDS: Final = 2
+# Same in French, or never ours to say.
+_FINE: Final = frozenset({"SQL Lab", "Vigie Plateforme"})
+_CHROMIUM: Final = {"executable_path": "/usr/bin/chromium", "args": ["--no-sandbox"]}
+
+
+@pytest.fixture(scope="module")
+def browser(served: Served) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(**_CHROMIUM)
+        yield started
+        started.close()
+
+
+class Watched:
+    """A signed-in person's page, and what it asked of whom."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.page: Page = browser.new_context(viewport={"width": 1366, "height": 768}, locale="fr-FR").new_page()
+        self.outside: list[str] = []
+        self.console: list[str] = []
+        self.tiles: list[int] = []
+        self.page.on("request", lambda r: self.outside.append(r.url) if not r.url.startswith((url, "data:", "blob:")) else None)
+        self.page.on("console", lambda m: self.console.append(m.text) if m.type == "error" else None)
+        self._url = url
+
+    def sign_in(self, login: str, password: str) -> None:
+        self.page.goto(f"{self._url}/login/")
+        self.page.wait_for_selector("input[type=password]", timeout=60_000)
+        self.page.fill("input[type=text]", login)
+        self.page.fill("input[type=password]", password)
+        self.page.keyboard.press("Enter")
+
+    def open(self, path: str) -> str:
+        """Open a page, wait until it is quiet, and return the text that people see: words, placeholders, titles."""
+        self.page.goto(f"{self._url}{path}")
+        self.page.wait_for_load_state("networkidle", timeout=60_000)
+        self.page.wait_for_function("() => !document.querySelector('[aria-label=Loading], .loading')", timeout=60_000)
+        return self.words()
+
+    def words(self) -> str:
+        return str(
+            self.page.evaluate(
+                """() => [document.body.innerText, ...[...document.querySelectorAll('[placeholder], [title]')]
+                  .filter(e => e.offsetParent).flatMap(e => [e.placeholder, e.title])].filter(Boolean).join('\\n')"""
+            )
+        )
+
+
+def _english(served: Served) -> set[str]:
+    """Every message of Superset's, in English, that its French is not the same as; those with blanks left out."""
+    pack = httpx.get(f"{served.settings.superset_url}/superset/language_pack/fr/", timeout=60).json()
+    messages = pack["locale_data"]["superset"]
+    return {
+        key
+        for key, forms in messages.items()
+        if len(key.split()) >= _MIN_WORDS and "%" not in key and key not in _FINE and (not forms or not forms[0] or forms[0] != key)
+    }
+
+
+def _said_in_english(text: str, english: set[str]) -> list[str]:
+    lines = {line.strip().rstrip(":").strip() for line in text.splitlines()}
+    return sorted(lines & english)
+
+
+PAGES: Final = {
+    "partout": [
+        "/",
+        "/dashboard/list/",
+        "/superset/dashboard/{slug}/",
+        "/chart/list/",
+        "/explore/?slice_id=1",
+        "/sqllab/",
+        "/user_info/",
+        "/nulle/part",
+    ],
+    "sarry": ["/", "/superset/dashboard/{slug}/", "/sqllab/"],
+    "partout.pcc": ["/", "/superset/dashboard/{slug}/"],
+    "partout.visiteur": ["/", "/superset/dashboard/{slug}/"],
+}
+
+
+@pytest.mark.parametrize("login", PAGES)
+def test_pages_are_french_and_ask_nothing_of_others(served: Served, browser: Browser, login: str) -> None:
+    english = _english(served)
+    boards = served.robot.get("/api/v1/dashboard/")["result"]
+    slug = next(str(b["slug"] or b["id"]) for b in boards if b["dashboard_title"] == "Pannes")
+    watched = Watched(browser, served.settings.superset_url)
+    watched.page.goto(f"{served.settings.superset_url}/login/")
+    watched.page.wait_for_selector("input[type=password]", timeout=60_000)
+    assert _said_in_english(watched.words(), english) == []
+    watched.sign_in(login, password_of(login))
+    watched.page.wait_for_url(f"{served.settings.superset_url}/", timeout=60_000)
+    for path in PAGES[login]:
+        text = watched.open(path.format(slug=slug))
+        assert _said_in_english(text, english) == [], path
+        assert "Powered by" not in text
+        assert "Superset" not in text, path
+        width = watched.page.evaluate("() => [document.documentElement.scrollWidth, window.innerWidth]")
+        assert width[0] <= width[1], path
+    assert watched.outside == []
+    # A page that is not there, and what a role may not ask, are told to the console by the browser itself.
+    assert [line for line in watched.console if "status of 40" not in line] == []
+    watched.page.context.close()
+
+
+def test_the_first_page_lists_dashboards_by_rank(served: Served) -> None:
+    page = served.browser("partout").get("/").text
+    assert page.index("Données reçues") > 0
+    assert page.index("Pannes") > 0
+    visitor = served.browser("partout.visiteur").get("/").text
+    assert "Données reçues" not in visitor
+    assert "SQL Lab" not in visitor
+    assert served.browser("partout").get("/superset/welcome/").text == page
+
+
+def test_a_wrong_password_is_told_in_french_and_counted(served: Served) -> None:
+    url = served.settings.superset_url
+    body = {"username": "quelqu'un", "password": "faux", "provider": "db"}
+    answers = [httpx.post(f"{url}/api/v1/security/login", json=body, timeout=60) for _ in range(7)]
+    assert [a.status_code for a in answers] == [401] * 5 + [429] * 2
+    assert answers[-1].json()["message"].startswith("Trop d'essais")
+    # One's mistakes lock out nobody else.
+    right = {"username": "partout", "password": password_of("partout"), "provider": "db"}
+    assert httpx.post(f"{url}/api/v1/security/login", json=right, timeout=60).status_code == 200
+    with httpx.Client(base_url=url, timeout=60) as person:
+        found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', person.get("/login/").text, re.DOTALL)
+        assert found is not None
+        form = {"username": "quelqu'un", "password": "faux", "csrf_token": found[1]}
+        page = person.post("/login/", data=form, headers={"Referer": url})
+    assert page.status_code == 429
+    assert "Trop d'essais" in page.text
+
+
+def test_tiles_are_for_who_is_signed_in_and_bounded(served: Served) -> None:
+    assert httpx.get(f"{served.settings.superset_url}/tuiles/8/131/88.png", timeout=60).status_code == 403
+    person = served.browser("partout.visiteur")
+    tile = person.get("/tuiles/8/131/88.png")
+    assert (tile.status_code, tile.headers["content-type"]) == (200, "image/png")
+    assert tile.content.startswith(b"\x89PNG")
+    for path in ("/tuiles/21/0/0.png", "/tuiles/3/8/0.png", "/tuiles/3/0/8.png", "/tuiles/3/-1/0.png", "/tuiles/a/0/0.png"):
+        assert person.get(path).status_code == 404, path
+
+
+OPEN: Final = {
+    "/health", "/healthcheck", "/ping", "/healthz",
+    "/login/", "/superset/language_pack/fr/", "/static/", "/vigie/", "/static/appbuilder/", "/lang/",
+    # They say who is signed in, or whether somebody is: nobody. Or they end a session there is none of.
+    "/logout/", "/api/v1/security/login", "/api/v1/security/refresh",
+}  # fmt: skip
+
+
+def test_every_other_door_is_closed_to_strangers(served: Served) -> None:
+    script = (
+        "import json; from superset.app import create_app\n"
+        "print('RULES' + json.dumps([[r.rule, sorted(r.methods)] for r in create_app().url_map.iter_rules()]))"
+    )
+    command = [str(served.settings.superset_python), "-c", script]
+    done = subprocess.run(command, env=process.environment(served.settings), capture_output=True, text=True, check=True, timeout=300)
+    rules = json.loads(done.stdout.partition("RULES")[2])
+    assert len(rules) > 200
+    opened = []
+    with httpx.Client(base_url=served.settings.superset_url, timeout=60) as stranger:
+        for rule, methods in rules:
+            path = re.sub(r"<(?:string|path|regex[^:]*):[^>]*>|<[a-z_]+>", "fr", re.sub(r"<int:[^>]*>", "1", rule))
+            if path.startswith(tuple(OPEN)) or "GET" not in methods:
+                continue
+            answer = stranger.get(path)
+            if answer.status_code not in {301, 302, 308, 401, 403, 404, 405}:
+                opened.append((path, answer.status_code, answer.text[:80]))
+    assert opened == []
+
+
+def test_headers_and_cookies_are_strict(served: Served) -> None:
+    answer = httpx.get(f"{served.settings.superset_url}/login/", headers={"Origin": "https://ailleurs.example"}, timeout=60)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
+    assert "unsafe-eval" not in policy
+    assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+    assert "access-control-allow-origin" not in answer.headers
+    assert {"HttpOnly", "SameSite=Lax"} <= {part.strip() for part in answer.headers["set-cookie"].split(";")}
+    for path in ("/swagger/v1", "/api/v1/_openapi"):
+        assert served.browser("partout").get(path).status_code in {403, 404}, path
+    assert httpx.get(f"{served.settings.superset_url}/health", timeout=60).text == "OK"
