@@ -48,7 +48,7 @@ def check_panels(server: Superset, bundle: Bundle, sheets: Mapping[str, Sheet]) 
     Raises:
         VigieError: the server does not answer, or nothing was pushed.
     """
-    datasets = {str(d["uuid"]): int(d["id"]) for d in server.all("/api/v1/dataset/")}
+    datasets = {str(d["uuid"]): int(d["id"]) for d in server.all("/api/v1/dataset/", "id", "uuid")}
     for made in bundle.panels:
         number = datasets.get(made.dataset)
         if number is None:

@@ -99,16 +99,16 @@ class Superset:
             raise VigieError(f"the dashboard server does not know {self.login}, or not this password ({asked})")
         raise VigieError(f"the dashboard server refused {asked} ({answer.status_code}): {words(answer)}")
 
-    def all(self, path: str) -> Iterator[Document]:
-        """Yield every item of a list, page after page, in the order of their ids."""
+    def all(self, path: str, *columns: str) -> Iterator[Document]:
+        """Yield every item of a list, page after page, each once; with `columns`, those alone (a chart's whole is large)."""
+        chosen = f",columns:!({','.join(columns)})" if columns else ""
+        seen: set[int] = set()
         page = 0
         while True:
-            query = f"(order_column:id,order_direction:asc,page:{page},page_size:{_PAGE})"
-            found = self.call("GET", path, params={"q": query})
-            if found.status_code == httpx.codes.BAD_REQUEST:  # a list that cannot be ordered by id
-                found = self.call("GET", path, params={"q": f"(page:{page},page_size:{_PAGE})"})
-            result = self.expect(found).json()["result"]
-            yield from result
+            result = self.get(path, q=f"(page:{page},page_size:{_PAGE}{chosen})")["result"]
+            # A list that something else changes meanwhile may show an item on two pages.
+            yield from (item for item in result if item["id"] not in seen)
+            seen |= {item["id"] for item in result}
             if len(result) < _PAGE:
                 return
             page += 1

@@ -32,7 +32,7 @@ _LOGIN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,63}")
 LOCAL: Final[dict[str, Role | None]] = {
     "administrateur": None, "analyste": "analyste", "referent": "referent", "pcc": "pcc", "visiteur": "visiteur",
 }  # fmt: skip
-_NAMES: Final = {"administrateur": "Administrateur", **{role: access.ROLES[role].title for role in ROLES}}
+_NAMES: Final[dict[str, str]] = {"administrateur": "Administrateur", **{role: access.ROLES[role].title for role in ROLES}}
 
 
 @dataclass(frozen=True)

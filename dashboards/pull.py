@@ -118,7 +118,7 @@ def pull(
             raise WrongUse(
                 f"no sheet has the code {code!r}", remedy=did_you_mean(code, sheets, otherwise="list them: vigie dashboards list")
             )
-    ids = {str(d["uuid"]): int(d["id"]) for d in server.all("/api/v1/dashboard/")}
+    ids = {str(d["uuid"]): int(d["id"]) for d in server.all("/api/v1/dashboard/", "id", "uuid")}
     wanted = list(codes) or list(sheets)
     for code in wanted:
         if stable("dashboard", code) not in ids:

@@ -90,7 +90,12 @@ class _Found:
     @classmethod
     def look(cls, server: Superset) -> _Found:
         robot = next(int(u["id"]) for u in server.all("/api/v1/security/users/") if u["username"] == server.login)
-        dashboards, charts, datasets = ({str(d["uuid"]): d for d in server.all(path)} for path in (_DASHBOARDS, _CHARTS, _DATASETS))
+        wanted = (
+            (_DASHBOARDS, ("dashboard_title", "created_by.id", "changed_by.id")),
+            (_CHARTS, ("slice_name", "created_by.id", "changed_by.id", "dashboards.id")),
+            (_DATASETS, ("schema", "table_name")),
+        )
+        dashboards, charts, datasets = ({str(d["uuid"]): d for d in server.all(p, "id", "uuid", *c)} for p, c in wanted)
         return cls(dashboards, charts, datasets, robot)
 
     @property

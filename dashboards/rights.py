@@ -45,7 +45,7 @@ def apply(server: Superset, bundle: Bundle) -> list[str]:
     every = tuple(bundle.dashboards.values())
     columns = {made.uuid: made.authority_column for made in bundle.datasets.values()}
     roles, changed = _roles(server)
-    datasets = {str(d["uuid"]): int(d["id"]) for d in server.all("/api/v1/dataset/")}
+    datasets = {str(d["uuid"]): int(d["id"]) for d in server.all("/api/v1/dataset/", "id", "uuid")}
     changed += _rules(server, roles, datasets, columns)
     changed += _permissions(server, roles, datasets, every)
     return changed + _openings(server, roles, every)
@@ -163,8 +163,8 @@ def _ids(permissions: Iterable[access.Permission], known: Mapping[access.Permiss
 
 def _openings(server: Superset, roles: Mapping[str, int], openings: Sequence[BundleDashboard]) -> list[str]:
     """Set each dashboard's roles, and who may change it: those who may edit, open it and see the whole territory."""
-    dashboards = {str(d["uuid"]): d for d in server.all("/api/v1/dashboard/")}
-    charts = {str(c["uuid"]): c for c in server.all("/api/v1/chart/")} if openings else {}
+    dashboards = {str(d["uuid"]): d for d in server.all("/api/v1/dashboard/", "id", "uuid", "dashboard_title", "roles.id", "owners.id")}
+    charts = {str(c["uuid"]): c for c in server.all("/api/v1/chart/", "id", "uuid", "slice_name", "owners.id")} if openings else {}
     users = [u for u in server.all("/api/v1/security/users/") if u["active"]]
     robot = next(int(u["id"]) for u in users if u["username"] == server.login)
     changed = []

@@ -78,6 +78,8 @@ def examine(home: Path) -> list[Finding]:
 
 
 def _instance(settings: Settings) -> Iterator[Finding]:
+    if settings.dashboards == "on":
+        yield _dashboards(settings)
     runs = settings.profile == "server" or postgres.supervised(settings) or postgres_cluster.postmaster(settings) is not None
     if settings.profile == "local":
         yield _leftovers(settings)
@@ -99,6 +101,25 @@ def _instance(settings: Settings) -> Iterator[Finding]:
     yield from _publications(settings)
     yield _database_clock(settings)
     yield _lake(settings)
+
+
+def _dashboards(settings: Settings) -> Finding:
+    """Superset's own environment, and the versions in it that must be of one kind with the lake's."""
+    remedy = 'install it: make superset; or do without: dashboards = "off" in instance.toml'
+    if not settings.superset_python.exists():
+        return Finding("dashboards", False, f"Superset's environment is not at {settings.superset_python}", remedy)
+    asked = "from importlib.metadata import version as v; print(v('apache-superset'), v('duckdb'))"
+    try:
+        # Ten seconds: Python alone starts in less than one, on a busy machine in a few.
+        done = subprocess.run([settings.superset_python, "-c", asked], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding("dashboards", False, str(error), remedy)
+    if done.returncode != 0:
+        return Finding("dashboards", False, f"Superset's environment is not whole: {done.stderr.strip().splitlines()[-1]}", remedy)
+    superset, engine = done.stdout.split()
+    wanted = importlib.metadata.version("duckdb")
+    found = f"Superset {superset} reads the lake with DuckDB {engine} (the lake's: {wanted})"
+    return _finding("dashboards", engine == wanted, found, remedy)
 
 
 def _python() -> Finding:

@@ -6,6 +6,7 @@ module that uses it says `pytest_plugins = ("tests.superset_server",)`.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -209,10 +210,9 @@ class Served:
         if login not in self._browsers:
             client = httpx.Client(base_url=self.settings.superset_url, timeout=60, follow_redirects=True)
             client.headers["Referer"] = self.settings.superset_url
-            # The token of a form is that of the session: the API gives it once signed in, the page before.
-            page = client.get("/login/").text
-            token = _between(page, 'csrf_token" type="hidden" value="', '"') or _between(page, "csrf_token&#34;: &#34;", "&#34;")
-            client.post("/login/", data={"username": login, "password": password_of(login), "csrf_token": token or ""})
+            token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/login/").text)
+            assert token is not None
+            client.post("/login/", data={"username": login, "password": password_of(login), "csrf_token": token[1]})
             client.headers["X-CSRFToken"] = client.get("/api/v1/security/csrf_token/").json()["result"]
             self._browsers[login] = client
         return self._browsers[login]
@@ -223,11 +223,6 @@ class Served:
             session.close()
         for browser in self._browsers.values():
             browser.close()
-
-
-def _between(text: str, before: str, after: str) -> str | None:
-    _, found, rest = text.partition(before)
-    return rest.partition(after)[0] if found else None
 
 
 def plan_of(folder: Path) -> Plan:
