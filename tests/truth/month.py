@@ -57,8 +57,10 @@ BEFORE: Final = dt.timedelta(days=70)
 FEEDS: Final = tuple(feed for feed in inventory.FEEDS if feed not in {*town_systems.SYSTEMS, inventory.EQUIPMENT_FEED})
 # Tables as people read them, and as `vigie sql` would.
 _PUBLISHED: Final = (
+    "core.commune",
     "core.failure_episode",
     "core.failure_evidence",
+    "indicators.citizen_relation_monthly",
     "indicators.failure_by_asset",
     "indicators.failure_frequency_monthly",
     "indicators.energy_overconsumption_daily",
@@ -66,6 +68,7 @@ _PUBLISHED: Final = (
     "indicators.intervention_time_case",
     "indicators.intervention_time_monthly",
     "indicators.prevention_monthly",
+    "indicators.territory_overview_monthly",
 )
 # Making the month takes a minute and a half on two cores; on a machine that does much else, several times that.
 _MAKING_TIMEOUT_S: Final = 600
