@@ -14,7 +14,7 @@ from dashboards.compiler.names import short, slug, stable
 from dashboards.sheets.model import COLUMNS
 
 # Characters on a line of text across the twelve columns of a laptop's screen (1366 pixels), and the units of 8 pixels a line takes.
-_LINE_CHARACTERS: Final = 150
+_LINE_CHARACTERS: Final = 165
 _LINE_UNITS: Final = 3
 # Around a text.
 _MARGIN_UNITS: Final = 4
