@@ -20,6 +20,14 @@ from ingestion.errors import VigieError
 _TIMEOUT_S: Final = 120.0
 # The most its lists give at once.
 _PAGE: Final = 100
+# Without an order PostgreSQL gives pages that overlap and miss items. What lists are ordered by where it is not their id; None: one of
+# their own, by the instant of the last change.
+_ORDER: Final[dict[str, str | None]] = {
+    "/api/v1/rowlevelsecurity/": "name",
+    "/api/v1/dataset/": "table_name",
+    "/api/v1/chart/": None,
+    "/api/v1/dashboard/": None,
+}
 # Its longest message that helps; what follows is a page of HTML or a trace.
 _LONGEST: Final = 600
 
@@ -102,10 +110,12 @@ class Superset:
     def all(self, path: str, *columns: str) -> Iterator[Document]:
         """Yield every item of a list, page after page, each once; with `columns`, those alone (a chart's whole is large)."""
         chosen = f",columns:!({','.join(columns)})" if columns else ""
+        by = _ORDER.get(path, "id")
+        order = "" if by is None else f",order_column:{by},order_direction:asc"
         seen: set[int] = set()
         page = 0
         while True:
-            result = self.get(path, q=f"(page:{page},page_size:{_PAGE}{chosen})")["result"]
+            result = self.get(path, q=f"(page:{page},page_size:{_PAGE}{order}{chosen})")["result"]
             # A list that something else changes meanwhile may show an item on two pages.
             yield from (item for item in result if item["id"] not in seen)
             seen |= {item["id"] for item in result}
