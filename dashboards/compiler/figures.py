@@ -31,14 +31,16 @@ def chiffre(draft: Draft) -> Drawing:
         is_judged = measure.is_better in _MORE_IS
         params |= {
             "time_compare": draft.shifts[0],
+            "subtitle_font_size": 0.3,
             "percentDifferenceFormat": "+,.1%",
             "comparison_color_enabled": is_judged,
             "comparison_color_scheme": _MORE_IS.get(measure.is_better, "Green"),
             "subheader_font_size": 0.125,
             "column_config": {
-                "Previous value": {"customColumnName": looks.SHIFT_WORDS[panel.compare].capitalize()},
-                "Delta": {"customColumnName": "écart"},
-                "Percent change": {"customColumnName": "soit"},
+                # What stands beside the figure: the other period's, and the change; there is no room for the gap itself.
+                "Previous value": {"customColumnName": looks.SHIFT_WORDS[panel.compare], "displayTypeIcon": False},
+                "Delta": {"visible": False},
+                "Percent change": {"displayTypeIcon": False},
             },
         }
         return draft.drawing("pop_kpi", params, time_offsets=draft.shifts)

@@ -118,7 +118,7 @@ def chaleur(draft: Draft) -> Drawing:
         "x_axis": along,
         "groupby": up,
         "metric": measure.name,
-        "linear_color_scheme": "superset_seq_1",
+        "linear_color_scheme": looks.SHADES,
         "normalize_across": "heatmap",
         "normalized": False,
         "sort_x_axis": "alpha_asc",

@@ -29,7 +29,7 @@ DRAWN_BY: Final[Mapping[Kind, Callable[[Draft], Drawing]]] = {
 }
 # Heights where a sheet says none, in Superset's units of 8 pixels: a figure, a chart, what one reads row by row.
 HEIGHTS: Final[Mapping[Kind, int]] = {
-    "chiffre": 22, "courbe": 42, "barres": 42, "classement": 48, "repartition": 42, "tableau": 56, "croise": 50, "chaleur": 48,
+    "chiffre": 25, "courbe": 42, "barres": 42, "classement": 48, "repartition": 42, "tableau": 56, "croise": 50, "chaleur": 48,
     "carte_communes": 60, "carte_points": 60, "texte": 16,
 }  # fmt: skip
 

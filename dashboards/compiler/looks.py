@@ -24,7 +24,7 @@ INSTANT: Final = "%d/%m/%Y %H:%M"
 # One palette for series: Superset's own, whose neighbours differ in lightness too.
 PALETTE: Final = "supersetColors"
 # Of heat maps and of areas: one hue from pale to dark, read in grey as well.
-SHADES: Final = ("#d6e6f4", "#abcfe6", "#6aaed6", "#3787c0", "#105ba4")
+SHADES: Final = "schemeBlues"
 COLORS: Final[dict[Color, str]] = {"vert": "#1e8449", "orange": "#d68910", "rouge": "#c0392b", "gris": "#7f8c8d", "bleu": "#0b5fa5"}
 # What compares: as Superset keeps it in a chart. A period is shifted by its own length.
 SHIFTS: Final = {"periode_precedente": "inherit", "annee_precedente": "1 year ago"}

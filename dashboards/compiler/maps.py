@@ -48,7 +48,7 @@ def carte_communes(draft: Draft) -> Drawing:
         "num_buckets": _SHADES,
         "toggle_polygons": False,
         "table_filter": False,
-        "linear_color_scheme": "superset_seq_1",
+        "linear_color_scheme": looks.SHADES,
         "color_scheme_type": "linear_palette",
         "filter_nulls": False,  # Superset would look for the measure among the columns
     }
