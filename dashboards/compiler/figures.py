@@ -31,14 +31,14 @@ def chiffre(draft: Draft) -> Drawing:
         is_judged = measure.is_better in _MORE_IS
         params |= {
             "time_compare": draft.shifts[0],
-            "subtitle_font_size": 0.3,
+            "subtitle_font_size": 0.2,
             "percentDifferenceFormat": "+,.1%",
             "comparison_color_enabled": is_judged,
             "comparison_color_scheme": _MORE_IS.get(measure.is_better, "Green"),
             "subheader_font_size": 0.125,
             "column_config": {
                 # What stands beside the figure: the other period's, and the change; there is no room for the gap itself.
-                "Previous value": {"customColumnName": looks.SHIFT_WORDS[panel.compare], "displayTypeIcon": False},
+                "Previous value": {"customColumnName": "avant", "displayTypeIcon": False},
                 "Delta": {"visible": False},
                 "Percent change": {"displayTypeIcon": False},
             },
@@ -60,11 +60,13 @@ def chiffre(draft: Draft) -> Drawing:
 
 
 def _subtitle(draft: Draft) -> str:
-    """Return what stands below a figure: its unit, its target."""
+    """Return what stands below a figure: its unit, its target, what it is compared with."""
     unit = looks.unit_of(draft.measure)
     parts = [unit] if unit else []
     if draft.panel.target is not None:
         parts.append(f"objectif : {looks.written(draft.panel.target)}{f' {unit}' if unit else ''}")
+    if draft.panel.compare is not None:
+        parts.append(f"avant : {looks.SHIFT_WORDS[draft.panel.compare]}")
     return " · ".join(parts)
 
 

@@ -143,7 +143,7 @@ def test_a_compared_figure_asks_for_both_periods(bundle: Bundle) -> None:
     params = chart(bundle, "Combien de pannes ?")["params"]
     # Fewer failures are better: an increase is red.
     assert (params["comparison_color_enabled"], params["comparison_color_scheme"]) == (True, "Red")
-    assert params["subtitle"] == "pannes"
+    assert params["subtitle"] == "pannes · avant : un an plus tôt"
 
 
 def test_thresholds_colour_from_their_start_and_say_why(bundle: Bundle) -> None:
