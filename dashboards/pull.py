@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from dashboards import readback
 from dashboards.client import Document, Superset
@@ -227,7 +228,8 @@ def _new_panel(work: _Work, block: Placed) -> dict[str, Any] | None:
     panel: dict[str, Any] = {"titre": chart["slice_name"], "genre": keys.pop("genre"), "table": table.full_name}
     panel |= {key: value for key, value in keys.items() if value not in (None, False, [])}
     conditions = readback.simple_conditions(chart["params"])
-    return panel | ({"ou": conditions} if conditions else {}) | {"largeur": block.width, "hauteur": block.height}
+    panel |= ({"ou": conditions} if conditions else {}) | {"largeur": block.width, "hauteur": block.height}
+    return CommentedMap((key, _flowing(value)) for key, value in panel.items())
 
 
 def _panel(work: _Work, panel: Any, was: Placed | None, now: Placed) -> None:
@@ -236,7 +238,7 @@ def _panel(work: _Work, panel: Any, was: Placed | None, now: Placed) -> None:
         return
     for key, before, after in (("largeur", was.width, now.width), ("hauteur", was.height, now.height)):
         if before != after:
-            panel[key] = after
+            _set(panel, key, after)
     if now.text is not None:
         if now.text != was.text:
             title, text = _split(now.text)
@@ -262,8 +264,24 @@ def _panel(work: _Work, panel: Any, was: Placed | None, now: Placed) -> None:
 def _set(panel: Any, key: str, value: Any) -> None:
     if value in (None, False, []):
         panel.pop(key, None)
-    else:
-        panel[key] = value
+    elif key in panel or not isinstance(panel, CommentedMap):
+        panel[key] = _flowing(value)
+    else:  # before the last key: a comment below it belongs to what follows
+        panel.insert(max(0, len(panel) - 1), key, _flowing(value))
+
+
+def _flowing(value: Any) -> Any:
+    """Return a value as sheets write it: short lists and conditions on one line."""
+    if isinstance(value, list):
+        items = CommentedSeq(_flowing(item) for item in value)
+        if not any(isinstance(item, dict) for item in value):
+            items.fa.set_flow_style()
+        return items
+    if isinstance(value, dict):
+        node = CommentedMap((key, _flowing(item)) for key, item in value.items())
+        node.fa.set_flow_style()
+        return node
+    return value
 
 
 def _conditions(panel: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:

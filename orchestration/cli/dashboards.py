@@ -178,8 +178,8 @@ def add_person(
     from dashboards.people import known_role
     from orchestration.superset.dashboards import add_person as add
 
-    password, is_new = _password(from_input=stdin)
-    add(common.load_settings(), login, name=name or login, role=known_role(role), authority=authority, password=password)
+    known, (password, is_new) = known_role(role), _password(from_input=stdin)
+    add(common.load_settings(), _plan(), login, name=name or login, role=known, authority=authority, password=password)
     common.say(f"{login} may sign in, and sees {'the whole territory' if authority is None else f'the rows of {authority}'}")
     if is_new:
         print(password)

@@ -188,14 +188,13 @@ def authorities(settings: Settings, wanted: Plan) -> list[str]:
     return [str(value) for (value,) in rows if value is not None]
 
 
-def add_person(settings: Settings, login: str, *, name: str, role: Role, authority: str | None, password: str) -> None:
+def add_person(settings: Settings, wanted: Plan, login: str, *, name: str, role: Role, authority: str | None, password: str) -> None:
     """Let somebody in; an authority gets its rules before anybody sees its rows.
 
     Raises:
         WrongUse: the login is taken or is not one, the password is too short, no row belongs to the authority.
         VigieError: the server or the lake does not answer.
     """
-    wanted = plan(settings)
     if authority is not None:
         people.known_authority(authority, authorities(settings, wanted))
     with _alone(settings), connect(settings) as server:
