@@ -31,7 +31,7 @@ def chiffre(draft: Draft) -> Drawing:
         is_judged = measure.is_better in _MORE_IS
         params |= {
             "time_compare": draft.shifts[0],
-            "subtitle_font_size": 0.2,
+            "subtitle_font_size": 0.3,
             "percentDifferenceFormat": "+,.1%",
             "comparison_color_enabled": is_judged,
             "comparison_color_scheme": _MORE_IS.get(measure.is_better, "Green"),
