@@ -4,6 +4,8 @@ Here: workers, threads, bounds, what a worker must not share with its parent. Th
 served (`wsgi`).
 """
 
+import os
+import sys
 from typing import Any
 
 # A worker holds 400 to 500 MB; loaded before the fork, they share most of it, and both start in the time of one.
@@ -36,7 +38,11 @@ def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's si
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
-    """Close the lake before Python takes its modules down: DuckDB, ended by that, ends the process with a fault."""
+    """End a worker that served without taking Python's modules down: DuckDB's threads, ended by that, end the process with a fault."""
     from dashboards.server import lake_dialect
 
-    lake_dialect.forget()
+    if worker.booted:  # one that could not start tells gunicorn so by its code
+        lake_dialect.forget()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

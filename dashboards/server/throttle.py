@@ -115,8 +115,9 @@ def limit(app: Flask) -> None:
     manager: Any = app.appbuilder.sm
     for view in (manager.auth_view, *(v for v in app.appbuilder.baseviews if type(v).__name__ == "SecurityApi")):
         common: dict[str, Any] = {"methods": ["POST"], "deduct_when": _failed, "exempt_when": _is_robot}
-        manager.limiter.limit(PER_NAME, key_func=_address_and_name, **common)(view.blueprint)
-        manager.limiter.limit(PER_ADDRESS, **common)(view.blueprint)
+        # Shared: the page and the API count as one.
+        manager.limiter.shared_limit(PER_NAME, scope="name", key_func=_address_and_name, **common)(view.blueprint)
+        manager.limiter.shared_limit(PER_ADDRESS, scope="address", key_func=get_remote_address, **common)(view.blueprint)
 
     @app.errorhandler(429)
     def _too_many(_: Exception) -> Response:
