@@ -12,32 +12,27 @@ from __future__ import annotations
 import copy
 import difflib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from dashboards import readback
 from dashboards.client import Document, Superset
-from dashboards.compiler.bundle import Bundle, compile_bundle
+from dashboards.compiler.bundle import Bundle
 from dashboards.compiler.names import stable
 from dashboards.compiler.texts import EXPLAINED
 from dashboards.layout_read import Placed, TabRead, tabs_of
+from dashboards.left_over import left_over
 from dashboards.sheets.catalogue import Table
 from dashboards.sheets.model import PERIODS, Sheet
 from ingestion.errors import VigieError, WrongUse
 from ingestion.feeds.load_problem import did_you_mean
 
-# Settings that Superset writes into a chart by itself: where it stands, what it was opened with.
-_OWN: Final = frozenset(
-    {"datasource", "slice_id", "dashboards", "dashboardId", "url_params", "slice_name", "viz_type", "extra_form_data", "query_context"}
-)
 _PERIODS: Final = {written: words for words, written in PERIODS.items()}
-_LONGEST: Final = 80
 
 
 @dataclass(frozen=True)
@@ -156,7 +151,7 @@ def _pulled(
         out = io.StringIO()
         yaml.dump(work.yaml, out)
         after = out.getvalue()
-    remarks = [*work.remarks, *_left_over(work, now, time_zone)]
+    remarks = [*work.remarks, *left_over(code, work.yaml, work.charts, tables, now, time_zone)]
     return Pulled(code, path, before, after, tuple(dict.fromkeys(remarks)))
 
 
@@ -329,63 +324,3 @@ def _filters(work: _Work, compiled: Document, now: Document) -> None:
 
 def _default(configured: Mapping[str, Any]) -> Any:
     return (configured.get("defaultDataMask") or {}).get("filterState", {}).get("value")
-
-
-def _left_over(work: _Work, now: Document, time_zone: str) -> Iterable[str]:
-    """Compile the changed sheet and name what still differs from the server."""
-    try:
-        sheet = Sheet.model_validate(_plain(work.yaml))
-        again = compile_bundle({work.code: sheet}, work.tables, time_zone=time_zone)
-    except (ValidationError, KeyError, StopIteration) as error:
-        yield f"la fiche ainsi changée ne tient pas ({' '.join(str(error).split())[:200]}) : corrigez-la avant de pousser"
-        return
-    fresh = again.files[f"dashboards/{work.code}.yaml"]
-    made = {str(d["uuid"]): d for name, d in again.files.items() if name.startswith("charts/")}
-    for tab, compiled in zip(tabs_of(now), tabs_of(fresh), strict=False):
-        ours = [b for b in compiled.blocks if b.text is None]
-        theirs = [b for b in tab.blocks if b.text is None and b.key in work.charts]
-        if len(ours) != len(theirs):
-            yield f"l'onglet « {tab.title} » n'a pas les mêmes graphiques que sa fiche"
-            continue
-        for block, other in zip(theirs, ours, strict=True):
-            yield from _chart_left_over(work.charts[block.key], made[other.key])
-    for key in ("css", "published", "slug"):
-        if now.get(key) != fresh.get(key):
-            yield f"réglage du tableau de bord changé à l'écran, que la fiche ne dit pas : {key}"
-    metadata, wanted = now.get("metadata") or {}, fresh["metadata"]
-    for key in ("color_scheme", "refresh_frequency", "cross_filters_enabled", "label_colors"):
-        if metadata.get(key) != wanted.get(key):
-            yield f"réglage du tableau de bord changé à l'écran, que la fiche ne dit pas : {key}"
-
-
-def _chart_left_over(chart: Document, compiled: Document) -> Iterable[str]:
-    params, wanted = chart["params"], compiled["params"]
-    differs = [key for key, value in wanted.items() if key not in _OWN and _bare(params.get(key)) != _bare(value)]
-    added = [key for key, value in params.items() if key not in wanted and key not in _OWN and value not in (None, "", [], {}, False)]
-    if chart["viz_type"] != compiled["viz_type"]:
-        differs.append("viz_type")
-    if chart["dataset_uuid"] != compiled["dataset_uuid"]:
-        differs.append("table")
-    if differs:
-        yield f"« {chart['slice_name']} » : changé à l'écran, la fiche ne sait pas le dire : {', '.join(sorted(differs))}"
-    if added:
-        yield f"« {chart['slice_name']} » : réglé à l'écran, la fiche n'en dit rien : {', '.join(sorted(added))}"[: _LONGEST * 5]
-
-
-def _bare(value: Any) -> Any:
-    """Return a setting without the names that Superset gives to its parts."""
-    if isinstance(value, list):
-        return [_bare(v) for v in value]
-    if isinstance(value, dict):
-        return {
-            k: _bare(v) for k, v in value.items() if k not in {"filterOptionName", "isExtra", "isNew", "datasourceWarning", "operatorId"}
-        }
-    return value
-
-
-def _plain(node: Any) -> Any:
-    if isinstance(node, Mapping):
-        return {str(k): _plain(v) for k, v in node.items()}
-    if isinstance(node, list):
-        return [_plain(v) for v in node]
-    return node
