@@ -64,7 +64,7 @@ def _subtitle(draft: Draft) -> str:
     unit = looks.unit_of(draft.measure)
     parts = [unit] if unit else []
     if draft.panel.target is not None:
-        parts.append(f"objectif : {looks.written(draft.panel.target)}{f' {unit}' if unit else ''}")
+        parts.append(f"objectif : {looks.written(draft.panel.target)}")
     if draft.panel.compare is not None:
         parts.append(f"avant : {looks.SHIFT_WORDS[draft.panel.compare]}")
     return " · ".join(parts)

@@ -152,7 +152,7 @@ def test_thresholds_colour_from_their_start_and_say_why(bundle: Bundle) -> None:
         ("<", 99.5, "#c0392b"),
         ("≥", 99.5, "#1e8449"),
     ]
-    assert made["params"]["subtitle"] == "% · objectif : 99,5 %"
+    assert made["params"]["subtitle"] == "% · objectif : 99,5"
     assert "Couleur : rouge en dessous de 99,5 % : hors contrat." in made["description"]
     assert "Disponibilité (%) : Disponibilité : ce que c'est." in made["description"]
 
