@@ -21,6 +21,10 @@ from ingestion.errors import WrongUse
 _DASHBOARDS: Final = "/api/v1/dashboard/"
 _CHARTS: Final = "/api/v1/chart/"
 _DATASETS: Final = "/api/v1/dataset/"
+# What the page writes into a dashboard when somebody who may edit it merely opens it (`PUT …/colors`).
+_DRAWN: Final = frozenset(
+    {"color_namespace", "color_scheme", "color_scheme_domain", "label_colors", "map_label_colors", "shared_label_colors"}
+)
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,8 @@ def standing(server: Superset, *, found: _Found | None = None) -> dict[str, str]
     stands: dict[str, str] = {}
     for name, document in files.items():
         if name.startswith("dashboards/"):
-            stands[str(document["uuid"])] = _digest([document, *(charts[u] for u in sorted(chart_uuids(document)) if u in charts)])
+            parts = [charts[uuid] for uuid in sorted(chart_uuids(document)) if uuid in charts]
+            stands[str(document["uuid"])] = _digest([_without_drawn_colors(document), *parts])
         elif name.startswith("datasets/"):
             stands[str(document["uuid"])] = _digest([document])
     return stands
@@ -191,6 +196,12 @@ def chart_uuids(dashboard: Document) -> set[str]:
     """Return the uuids of the charts that an exported dashboard shows."""
     nodes = (dashboard.get("position") or {}).values()
     return {str(n["meta"]["uuid"]) for n in nodes if isinstance(n, dict) and n.get("type") == "CHART" and "uuid" in n.get("meta", {})}
+
+
+def _without_drawn_colors(dashboard: Document) -> Document:
+    """Return a dashboard without the colours that the page gave to values as it was drawn, and wrote down: opening is not editing."""
+    metadata = dashboard.get("metadata") or {}
+    return {**dashboard, "metadata": {key: value for key, value in metadata.items() if key not in _DRAWN}}
 
 
 def _digest(documents: list[Document]) -> str:
