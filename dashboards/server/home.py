@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from flask import Blueprint, Flask, Response, g, redirect, render_template, request
+from flask import Blueprint, Flask, Response, abort, g, redirect, render_template, request
 
 _SHEETS: Final = Path(__file__).parents[1] / "specs"
 # What a person may open beside dashboards, by the permission that Superset asks for.
@@ -22,6 +22,8 @@ _LINKS: Final = (
     ("Graphiques", "/chart/list/", "menu_access", "Charts"),
     ("SQL Lab", "/sqllab/", "menu_access", "SQL Lab"),
 )
+# What Superset answers to strangers, and has no reason to: its version, a page to register on, people's pictures, other databases' sign-in.
+_OPEN_IN_SUPERSET: Final = ("/register", "/version", "/api/v1/user/", "/api/v1/database/oauth2")
 # A dashboard without a sheet (somebody's own) comes after those that have one.
 _LAST: Final = 10_000
 _MESSAGES: Final = {
@@ -92,6 +94,11 @@ def serve(app: Flask) -> None:
     def _first_page() -> Response | str | None:
         # Superset's own first pages stand at these addresses: activity, examples, links to the outside.
         return _home() if request.method == "GET" and request.path in {"/", "/superset/welcome/", "/superset/welcome"} else None
+
+    @app.before_request
+    def _closed() -> None:
+        if g.user.is_anonymous and request.path.startswith(_OPEN_IN_SUPERSET):
+            abort(404)
 
     @app.after_request
     def _in_french(response: Response) -> Response:
