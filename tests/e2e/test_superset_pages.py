@@ -10,78 +10,21 @@ from typing import Final
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from orchestration.superset import process
+from tests.superset_browser import CHROMIUM, Watched, english, said_in_english
 from tests.superset_server import Served, password_of
 
 pytest_plugins = ("tests.superset_server",)
-
-# English of Superset's that a person would read: messages whose French is missing or left in English are not in the corrected pack.
-# A message of one word may be a word of ours, or of both languages.
-_MIN_WORDS: Final = 2
-# Same in French, or never ours to say.
-_FINE: Final = frozenset({"SQL Lab", "Vigie Plateforme"})
-_CHROMIUM: Final = {"executable_path": "/usr/bin/chromium", "args": ["--no-sandbox"]}
 
 
 @pytest.fixture(scope="module")
 def browser(served: Served) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(**_CHROMIUM)
+        started = playwright.chromium.launch(**CHROMIUM)
         yield started
         started.close()
-
-
-class Watched:
-    """A signed-in person's page, and what it asked of whom."""
-
-    def __init__(self, browser: Browser, url: str) -> None:
-        self.page: Page = browser.new_context(viewport={"width": 1366, "height": 768}, locale="fr-FR").new_page()
-        self.outside: list[str] = []
-        self.console: list[str] = []
-        self.tiles: list[int] = []
-        self.page.on("request", lambda r: self.outside.append(r.url) if not r.url.startswith((url, "data:", "blob:")) else None)
-        self.page.on("console", lambda m: self.console.append(m.text) if m.type == "error" else None)
-        self._url = url
-
-    def sign_in(self, login: str, password: str) -> None:
-        self.page.goto(f"{self._url}/login/")
-        self.page.wait_for_selector("input[type=password]", timeout=60_000)
-        self.page.fill("input[type=text]", login)
-        self.page.fill("input[type=password]", password)
-        self.page.keyboard.press("Enter")
-
-    def open(self, path: str) -> str:
-        """Open a page, wait until it is quiet, and return the text that people see: words, placeholders, titles."""
-        self.page.goto(f"{self._url}{path}")
-        self.page.wait_for_load_state("networkidle", timeout=60_000)
-        self.page.wait_for_function("() => !document.querySelector('[aria-label=Loading], .loading')", timeout=60_000)
-        return self.words()
-
-    def words(self) -> str:
-        return str(
-            self.page.evaluate(
-                """() => [document.body.innerText, ...[...document.querySelectorAll('[placeholder], [title]')]
-                  .filter(e => e.offsetParent).flatMap(e => [e.placeholder, e.title])].filter(Boolean).join('\\n')"""
-            )
-        )
-
-
-def _english(served: Served) -> set[str]:
-    """Every message of Superset's, in English, that its French is not the same as; those with blanks left out."""
-    pack = httpx.get(f"{served.settings.superset_url}/superset/language_pack/fr/", timeout=60).json()
-    messages = pack["locale_data"]["superset"]
-    return {
-        key
-        for key, forms in messages.items()
-        if len(key.split()) >= _MIN_WORDS and "%" not in key and key not in _FINE and (not forms or not forms[0] or forms[0] != key)
-    }
-
-
-def _said_in_english(text: str, english: set[str]) -> list[str]:
-    lines = {line.strip().rstrip(":").strip() for line in text.splitlines()}
-    return sorted(lines & english)
 
 
 PAGES: Final = {
@@ -103,18 +46,18 @@ PAGES: Final = {
 
 @pytest.mark.parametrize("login", PAGES)
 def test_pages_are_french_and_ask_nothing_of_others(served: Served, browser: Browser, login: str) -> None:
-    english = _english(served)
+    messages = english(served.settings.superset_url)
     boards = served.robot.get("/api/v1/dashboard/")["result"]
     slug = next(str(b["slug"] or b["id"]) for b in boards if b["dashboard_title"] == "Pannes")
     watched = Watched(browser, served.settings.superset_url)
     watched.page.goto(f"{served.settings.superset_url}/login/")
     watched.page.wait_for_selector("input[type=password]", timeout=60_000)
-    assert _said_in_english(watched.words(), english) == []
+    assert said_in_english(watched.words(), messages) == []
     watched.sign_in(login, password_of(login))
     watched.page.wait_for_url(f"{served.settings.superset_url}/", timeout=60_000)
     for path in PAGES[login]:
         text = watched.open(path.format(slug=slug))
-        assert _said_in_english(text, english) == [], path
+        assert said_in_english(text, messages) == [], path
         assert "Powered by" not in text
         assert "Superset" not in text, path
         width = watched.page.evaluate("() => [document.documentElement.scrollWidth, window.innerWidth]")
