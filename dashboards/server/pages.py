@@ -13,6 +13,14 @@ from typing import Final
 
 from flask import Flask, Response, request
 
+
+def _period(call: str, parts: str) -> tuple[str, str]:
+    """Return the words of a period's button: ISO dates around a made-up column's name; and the same as people write it."""
+    first, last = f"{call}({parts}[0],!0)", f"{call}({parts}[1])"
+    date = 'replace(/(\\d{4})-(\\d\\d)-(\\d\\d)/,"$3/$2/$1")'
+    return f"`${{{first}}} ≤ ${{t}} < ${{{last}}}`", f"`du ${{{first}.{date}}} au ${{{last}.{date}}} exclu`"
+
+
 _FOLDER: Final = "/static/assets/"
 # What the scripts say, and what we serve. A line that a new version of Superset does not hold any more fails its test.
 CORRECTIONS: Final = (
@@ -21,6 +29,10 @@ CORRECTIONS: Final = (
     ('title:"Data error"', 'title:"Erreur de données"'),
     ("`${t[0]}-${t[1]} of ${e}`", "`${t[0]} à ${t[1]} sur ${e}`"),
     ("`${G*W+1}-${Math.min((G+1)*W,r)} of ${r}`", "`${G*W+1} à ${Math.min((G+1)*W,r)} sur ${r}`"),
+    # The same function, in three scripts.
+    _period("d", "r"),
+    _period("f", "n"),
+    _period("p", "n"),
 )
 
 

@@ -77,7 +77,9 @@ def test_every_correction_of_a_script_still_finds_its_place() -> None:
         "served = b''.join(pages.corrected().values())\n"
         "print(json.dumps([[new.encode() in served, old.encode() in served] for old, new in pages.CORRECTIONS]))"
     )
-    assert _beside(script) == [[True, False]] * 4
+    found = _beside(script)
+    assert len(found) > 4
+    assert found == [[True, False]] * len(found)
 
 
 _SQUARE: Final = '{"type": "Polygon", "coordinates": [[[4.2, 48.9], [4.4, 48.9], [4.4, 49.0], [4.2, 49.0], [4.2, 48.9]]]}'
