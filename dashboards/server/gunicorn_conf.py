@@ -4,7 +4,9 @@ Here: workers, threads, bounds, what a worker must not share with its parent. Th
 served (`wsgi`).
 """
 
+import ctypes
 import os
+import signal
 import sys
 from typing import Any
 
@@ -25,6 +27,18 @@ worker_tmp_dir = "/dev/shm"  # noqa: S108 - a file without a name
 control_socket_disable = True
 accesslog = None
 errorlog = "-"
+
+
+# prctl(2): a signal for this process when its parent ends.
+_PR_SET_PDEATHSIG = 1
+
+
+def on_starting(server: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+    """End with the service that started this: killed, it could not say so, and its successor would find the port taken."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if parent == 1:
+        sys.exit("the service that starts this server has ended")
 
 
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature

@@ -41,8 +41,6 @@ CACHE_CONFIG = _cache("metadata", _DAY)
 DATA_CACHE_CONFIG = _cache("data", 60)
 FILTER_STATE_CACHE_CONFIG = _cache("filters", 90 * _DAY)
 EXPLORE_FORM_DATA_CACHE_CONFIG = _cache("explore", 7 * _DAY)
-# Results differ by row-level security, which is part of Superset's key; by user too, so that a change of rights is seen at once.
-CACHE_QUERY_BY_USER = True
 
 # --- French first
 BABEL_DEFAULT_LOCALE = "fr"
@@ -91,6 +89,8 @@ FEATURE_FLAGS = {
     "ENABLE_TEMPLATE_PROCESSING": False,  # Jinja in SQL runs code of ours for people
     "ALLOW_ADHOC_SUBQUERY": False,
     "EMBEDDED_SUPERSET": False,
+    # Results differ by row-level security, which is part of Superset's key; by user too, so that a change of rights is seen at once.
+    "CACHE_QUERY_BY_USER": True,
     "ALERT_REPORTS": False,  # alarms are the alert engine's
     "ESCAPE_MARKDOWN_HTML": True,
     "ENABLE_SUPERSET_META_DB": False,
