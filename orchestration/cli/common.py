@@ -40,7 +40,8 @@ _GAP: Final = 4
 # A pipe has no width; what is sent there is mostly read in a wide window, or by a program that takes --format csv.
 _PIPE_COLUMNS: Final = 200
 
-_COMMAND: Final = re.compile(r"(?<![\w/.-])vigie (?=(?:up|down|status|logs|simulate|doctor|feeds|ingest|build|sql|alerts|dashboards|maintain)\b)")
+_COMMANDS: Final = "up|down|status|logs|simulate|doctor|feeds|ingest|build|sql|alerts|dashboards|maintain"
+_COMMAND: Final = re.compile(rf"(?<![\w/.-])vigie (?=(?:{_COMMANDS})\b)")
 
 _home: ContextVar[Path | None] = ContextVar("home", default=None)
 

@@ -76,6 +76,12 @@ def _vigie(home: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.fixture(autouse=True)
+def _with_dashboards(_own_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other tests do without."""
+    monkeypatch.setenv("VIGIE_DASHBOARDS", "on")
+
+
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory, extension_directory: Path) -> Iterator[Instance]:
     """A territory whose first start has come back, its dashboards pushed, and an analyst of its largest town."""
