@@ -65,6 +65,7 @@ select
     episode.kind,
     episode.fault_type,
     episode.asset_key,
+    asset.name,
     coalesce(asset.asset_type, episode.asset_type) as asset_type,
     coalesce(asset.piloting, 'unknown') as piloting,
     asset.model,

@@ -120,24 +120,29 @@ followed as (
 )
 
 select
-    territory,
-    month,
-    owner_authority,
-    dimension,
-    label as value,
-    asset_type,
+    followed.territory,
+    followed.month,
+    followed.owner_authority,
+    followed.dimension,
+    followed.label as value,
+    followed.asset_type,
+    -- A cabinet is known by its name; a model, a street, an age are their own.
+    coalesce(any_value(named.name), followed.label) as group_name,
     cast(count(*) as integer) as assets_in_service,
-    cast(sum(failures_started) as integer) as failures_started,
-    round(100.0 * sum(failures_started) / count(*), 4) as failures_per_100_assets,
-    round((fsum(asset_seconds) - fsum(down_seconds)) / 3600 / nullif(sum(failures_started), 0), 2) as mtbf_hours,
-    round(fsum(duration_seconds) / nullif(sum(durations), 0) / 3600, 2) as mttr_hours,
-    round(fsum(down_seconds) / 3600, 2) as downtime_hours,
-    round(100 * (1 - fsum(down_seconds) / nullif(fsum(asset_seconds), 0)), 4) as availability_pct,
-    round(fsum(asset_seconds) / 3600, 4) as in_service_hours,
-    cast(sum(durations) as integer) as failures_ended,
-    round(fsum(duration_seconds) / 3600, 4) as repair_hours
+    cast(sum(followed.failures_started) as integer) as failures_started,
+    round(100.0 * sum(followed.failures_started) / count(*), 4) as failures_per_100_assets,
+    round(
+        (fsum(followed.asset_seconds) - fsum(followed.down_seconds)) / 3600 / nullif(sum(followed.failures_started), 0), 2
+    ) as mtbf_hours,
+    round(fsum(followed.duration_seconds) / nullif(sum(followed.durations), 0) / 3600, 2) as mttr_hours,
+    round(fsum(followed.down_seconds) / 3600, 2) as downtime_hours,
+    round(100 * (1 - fsum(followed.down_seconds) / nullif(fsum(followed.asset_seconds), 0)), 4) as availability_pct,
+    round(fsum(followed.asset_seconds) / 3600, 4) as in_service_hours,
+    cast(sum(followed.durations) as integer) as failures_ended,
+    round(fsum(followed.duration_seconds) / 3600, 4) as repair_hours
 from followed
+left join {{ ref('core__equipment') }} as named on followed.dimension = 'cabinet' and followed.label = named.asset_id
 -- What the inventory does not say makes no group.
-where label is not null
-group by territory, month, owner_authority, dimension, label, asset_type
-order by territory, month, owner_authority, dimension, value, asset_type
+where followed.label is not null
+group by followed.territory, followed.month, followed.owner_authority, followed.dimension, followed.label, followed.asset_type
+order by followed.territory, followed.month, followed.owner_authority, followed.dimension, value, followed.asset_type

@@ -229,6 +229,7 @@ select
             as {{ column }}_contract_seconds,
     {% endfor -%}
     case when not judged.is_sequence_impossible then judged.handling_seconds end as handling_seconds,
+    case when judged.is_open then round({{ seconds_between('judged.opened_at', as_of()) }} / 3600, 2) end as open_hours,
     judged.gti_h,
     judged.gtrp_h,
     judged.gtr_h,
