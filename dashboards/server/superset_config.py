@@ -10,7 +10,7 @@ import hashlib
 from datetime import timedelta
 from typing import Any, Final
 
-from dashboards.server import application, french, instance, lake_dialect, refusals, throttle
+from dashboards.server import application, events, french, instance, lake_dialect, refusals, throttle
 
 _here: Final = instance.load()
 lake_dialect.register()
@@ -151,6 +151,11 @@ SESSION_COOKIE_NAME = "vigie_tableaux"  # cookies ignore ports: the other pages 
 PERMANENT_SESSION_LIFETIME = timedelta(hours=12)  # a working day
 # Behind a proxy (server profile) alone: elsewhere anybody could write the address that wrong passwords are counted for.
 ENABLE_PROXY_FIX = _here.is_secure
+# The proxy writes these two and keeps `Host`: what else is so called comes from anybody.
+PROXY_FIX_CONFIG = {"x_for": 1, "x_proto": 1, "x_host": 0, "x_port": 0, "x_prefix": 0}
+
+# --- what is kept of what people do
+EVENT_LOGGER = events.Journal()
 
 # --- quiet
 ENABLE_ROW_LEVEL_SECURITY = True

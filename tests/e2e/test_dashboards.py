@@ -62,17 +62,17 @@ class Instance:
     people: Mapping[str, Person]
     authority: str
 
-    def vigie(self, *words: str) -> str:
-        return _vigie(self.settings.home, *words)
+    def vigie(self, *words: str, check: bool = True) -> str:
+        return _vigie(self.settings.home, *words, check=check)
 
     def ask(self, query: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = json.loads(self.vigie("sql", query, "--format", "json"))
         return rows
 
 
-def _vigie(home: Path, *words: str) -> str:
+def _vigie(home: Path, *words: str, check: bool = True) -> str:
     done = subprocess.run([VIGIE, *words, "--home", str(home)], capture_output=True, text=True, timeout=1500, check=False)
-    assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    assert not check or done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
     return done.stdout
 
 
@@ -118,10 +118,11 @@ def browser() -> Iterator[Browser]:
 
 
 def test_every_panel_answers(instance: Instance) -> None:
-    report = json.loads(instance.vigie("dashboards", "check", "--json"))
+    report = json.loads(instance.vigie("dashboards", "check", "--json", check=False))
     panels = report["panels"]
     assert len(panels) == len(instance.plan.bundle.panels)
-    assert [p for p in panels if p["problem"]] == []
+    wrong = [f"{p['sheet']} / {p['tab']} / {p['panel']}: {p['problem']}" for p in panels if p["problem"]]
+    assert wrong == [], "\n".join(wrong)
 
 
 @pytest.mark.parametrize(
@@ -155,10 +156,12 @@ def test_each_dashboard_as_each_role(instance: Instance, browser: Browser, who: 
         for tab in tabs:
             watched.page.locator("[role=tab]", has_text=re.compile(f"^{re.escape(tab)}$")).first.click(timeout=_PATIENCE_MS)
             _settle(watched.page)
-            wrong += [f"{code} / {tab}: {problem}" for problem in _problems(watched, sheet, messages)]
+            # The simulated contract binds the whole territory: no line of it is one town's.
+            may_be_blank = person.is_of_one_town and code == "contrat"
+            wrong += [f"{code} / {tab}: {problem}" for problem in _problems(watched, sheet, messages, may_be_blank=may_be_blank)]
             if _PICTURES and who == "analyste" and size == WIDE and tab == sheet.tabs[0].title:
                 watched.page.screenshot(path=str(ROOT / _PICTURES / f"dashboard-{code}.png"))
-    assert wrong == []
+    assert wrong == [], "\n".join(wrong)
     assert watched.outside == []
     watched.page.context.close()
 
@@ -176,13 +179,13 @@ def _settle(page: Page) -> None:
     page.evaluate("() => window.scrollTo(0, 0)")
 
 
-def _problems(watched: Watched, sheet: Sheet, messages: set[str]) -> Iterator[str]:
+def _problems(watched: Watched, sheet: Sheet, messages: set[str], *, may_be_blank: bool) -> Iterator[str]:
     page = watched.page
     for holder in page.locator(".dashboard-component-chart-holder:visible").all():
         title = _title(holder)
         if holder.locator(_ERRORS).count():
             yield f"« {title} » shows an error: {holder.inner_text()[:300]}"
-        elif holder.locator(".ant-empty:visible").count() and may_be_empty(sheet, title) is None:
+        elif holder.locator(".ant-empty:visible").count() and not may_be_blank and may_be_empty(sheet, title) is None:
             yield f"« {title} » is empty"
     if said := said_in_english(watched.words(), messages):
         yield f"English: {said}"
@@ -249,8 +252,8 @@ def _number(shown: str) -> float:
 def test_an_analyst_of_one_town_reads_its_numbers(instance: Instance) -> None:
     """A panel asked by a town's analyst gives the town's rows of the lake, and not the territory's."""
     bundle, table = instance.plan.bundle, "indicators.territory_overview_monthly"
-    wanted = next(p for p in bundle.panels if p.sheet == "vue-ensemble" and p.title == "Combien de pannes ont commencé ?")
-    query = f"SELECT sum(failures_started) AS n FROM {table}"
+    wanted = next(p for p in bundle.panels if p.sheet == "vue-ensemble" and p.title == "Combien les habitants nous ont-ils signalé ?")
+    query = f"SELECT sum(reports_received) AS n FROM {table}"
     (whole,) = instance.ask(query)
     (town,) = instance.ask(f"{query} WHERE owner_authority = '{instance.authority.replace(chr(39), chr(39) * 2)}'")
     assert 0 < town["n"] < whole["n"]
@@ -259,4 +262,4 @@ def test_an_analyst_of_one_town_reads_its_numbers(instance: Instance) -> None:
         with Superset(instance.settings.superset_url, person.login, person.password) as server:
             (number,) = (int(d["id"]) for d in server.all("/api/v1/dataset/") if d["uuid"] == bundle.datasets[table].uuid)
             now = server.chart_data(for_dataset(wanted.query_context, number))[0]["data"][0]
-        assert now["failures_started"] == expected, who
+        assert now["reports_received"] == expected, who

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from typing import Final
 
 import httpx
+import psycopg
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from dashboards import people
+from dashboards.client import Superset
 from orchestration.superset import process
 from tests.superset_browser import CHROMIUM, Watched, english, said_in_english
 from tests.superset_server import Served, password_of
@@ -94,6 +97,18 @@ def test_a_wrong_password_is_told_in_french_and_counted(served: Served) -> None:
         page = person.post("/login/", data=form, headers={"Referer": url})
     assert page.status_code == 429
     assert "réessayez dans une minute" in page.text
+
+
+def test_a_new_password_is_written_down_nowhere(served: Served) -> None:
+    people.add(served.robot, "passe", name="Passe", role="visiteur", authority=None, password=password_of("passe"))
+    new = "un mot de passe tout neuf"
+    changed = served.session("passe").call("PUT", "/api/v1/me/", json={"password": new})
+    assert changed.is_success, changed.text
+    Superset(served.settings.superset_url, "passe", new).close()
+    with psycopg.connect(served.settings.superset_database_url.get_secret_value()) as con:
+        journal = [str(line) for (line,) in con.execute("SELECT json FROM logs WHERE action = 'CurrentUserRestApi.put'")]
+    assert journal, "the journal tells that it was changed"
+    assert not any(new in line for line in journal)
 
 
 def test_tiles_are_for_who_is_signed_in_and_bounded(served: Served) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 
@@ -35,6 +36,18 @@ def test_a_server_that_does_not_run_is_said(
 def test_an_instance_without_dashboards_says_so(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert _vigie(settings, "people", "list") == 2
     assert 'dashboards = "on"' in capsys.readouterr().err
+
+
+def test_whom_the_secrets_let_in_is_kept_out_there(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VIGIE_DASHBOARDS", "on")
+    assert _vigie(settings, "people", "remove", "visiteur") == 2
+    assert 'visiteur = ""' in capsys.readouterr().err
+    path = settings.home / "secrets.toml"
+    path.write_text(re.sub(r'(?m)^visiteur = ".*"$', 'visiteur = ""', path.read_text(encoding="utf-8")), encoding="utf-8")
+    assert _vigie(settings, "people", "remove", "visiteur") == 1, "now it is the server's affair, and none runs"
+    assert "does not answer" in capsys.readouterr().err
 
 
 def test_a_mistyped_role_gets_the_nearest(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

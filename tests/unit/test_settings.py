@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.errors import WrongUse
+from ingestion.errors import VigieError, WrongUse
 from orchestration.settings import INSTANCE_FILE, Settings, create_local, server_variables
 
 SERVER = {
@@ -29,6 +29,10 @@ SERVER = {
     "VIGIE_WEB_HOST": "10.0.0.7",
     "VIGIE_WEB_PORT": "8000",
     "VIGIE_WEB_SECRET": "rumour, told again and again and again",
+    "VIGIE_SUPERSET_HOST": "10.0.0.7",
+    "VIGIE_SUPERSET_PORT": "8088",
+    "VIGIE_SUPERSET_SECRET": "gossip, told again and again and again",
+    "VIGIE_SUPERSET_PASSWORD": "hearsay",
     "VIGIE_NATS_MONITOR_PORT": "8222",
     "VIGIE_MQTT_PORT": "1883",
     "VIGIE_INTAKE_HOST": "intake",
@@ -112,7 +116,8 @@ def test_personal_data_may_not_lie_where_readers_read(server: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(("name", "value"), [("VIGIE_POSTGRES_PORT", "0"), ("VIGIE_WEBSERVER_PORT", "http"), ("VIGIE_DUCKDB_THREADS", "0"),
-                                             ("VIGIE_WEB_SECRET", "a guess"), ("VIGIE_DUCKDB_MEMORY_LIMIT", "lots")])  # fmt: skip
+                                             ("VIGIE_WEB_SECRET", "a guess"), ("VIGIE_SUPERSET_SECRET", "a guess"),
+                                             ("VIGIE_DUCKDB_MEMORY_LIMIT", "lots")])  # fmt: skip
 def test_a_wrong_value_is_named(server: pytest.MonkeyPatch, name: str, value: str) -> None:
     server.setenv(name, value)
     with pytest.raises(WrongUse, match=name):
@@ -214,3 +219,34 @@ def test_home_given_goes_before_the_variable(tmp_path: Path, monkeypatch: pytest
     assert Settings.load(tmp_path / "one").home == tmp_path / "one"
     with pytest.raises(WrongUse, match="two"):
         Settings.load()
+
+
+def test_an_instance_of_an_earlier_version_is_told_to_start_again(home: Path) -> None:
+    path = create_local(home).home / "secrets.toml"
+    kept = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if not line.startswith("superset_")]
+    before = "".join(kept[: kept.index("[dashboards]\n")] + kept[kept.index("[feeds]\n") :])
+    path.write_text(before, encoding="utf-8")
+    with pytest.raises(VigieError, match="lacks superset_secret") as older:
+        Settings.load(home)
+    assert "vigie up" in str(older.value.remedy)
+    assert "restore" not in str(older.value.remedy)
+    completed = create_local(home)
+    assert len(completed.superset_secret.get_secret_value()) >= 32
+    assert all(line in path.read_text(encoding="utf-8") for line in before.splitlines()), "what stood there stays"
+    path.write_text("[instance]\n", encoding="utf-8")
+    with pytest.raises(VigieError, match="lacks postgres_password") as lost:
+        Settings.load(home)
+    assert "restore" in str(lost.value.remedy)
+
+
+@pytest.mark.parametrize(("written", "kept"), [("dashboards = false", None), ('dashboards = "off"', "off"), ("", "on")])
+def test_dashboards_are_off_when_said_in_full(home: Path, monkeypatch: pytest.MonkeyPatch, written: str, kept: str | None) -> None:
+    monkeypatch.delenv("VIGIE_DASHBOARDS")
+    create_local(home)
+    with (home / INSTANCE_FILE).open("a", encoding="utf-8") as file:
+        file.write(f"{written}\n")
+    if kept is None:
+        with pytest.raises(WrongUse, match="dashboards"):
+            Settings.load(home)
+    else:
+        assert Settings.load(home).dashboards == kept
