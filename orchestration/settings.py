@@ -459,10 +459,13 @@ def _local_values(home: Path, document: dict[str, Any]) -> dict[str, Any]:
     found = instance_secrets.load(home).instance
     missing = [name for name in instance_secrets.GENERATED if name not in found]
     if missing:
-        raise VigieError(
-            f"{home / instance_secrets.FILE_NAME} lacks {missing[0]}",
-            remedy=f"run `vigie up --home {home}`, which completes a new instance; restore the file if the instance holds data",
+        # Made by an earlier version, it has the password of its databases; without that one, no new secret opens them.
+        remedy = (
+            f"run `vigie up --home {home}`, which adds what this version needs"
+            if "postgres_password" in found
+            else f"run `vigie up --home {home}`, which completes a new instance; restore the file if the instance holds data"
         )
+        raise VigieError(f"{home / instance_secrets.FILE_NAME} lacks {missing[0]}", remedy=remedy)
     # The environment goes before the file; pydantic reads it by itself, but the ports must be known to be chosen.
     given = {name: os.environ.get(variable(name)) or document.get(name) for name in CONFIGURABLE_LOCALLY}
     fixed = {name: _port(given[f"{name}_port"], f"{name}_port", home) for name in LOCAL_PORTS if given[f"{name}_port"]}
@@ -490,7 +493,7 @@ def _local_values(home: Path, document: dict[str, Any]) -> dict[str, Any]:
         "extension_directory": given["extension_directory"] or home / "extensions",
         "duckdb_memory_limit": given["duckdb_memory_limit"],
         "duckdb_threads": given["duckdb_threads"],
-        **{name: given[name] for name in ("stream_sync", "dashboards", "superset_python") if given[name]},
+        **{name: given[name] for name in ("stream_sync", "dashboards", "superset_python") if given[name] is not None},
         **{f"{name}_port": port for name, port in chosen.items()},
     }
 
