@@ -121,3 +121,13 @@ def test_failures_of_what_is_in_no_inventory_are_in_no_rate() -> None:
         con.execute("CREATE TABLE r AS SELECT * FROM (VALUES (2, 1), (NULL, 5)) AS v (assets_in_service, failures_started)")
         assert con.execute(f"SELECT {rate} FROM r").fetchone() == (50.0,)
         assert con.execute(f"SELECT {rate} FROM r WHERE assets_in_service IS NULL").fetchone() == (None,)
+
+
+def test_a_car_park_that_was_never_saturated_was_so_for_no_time() -> None:
+    """Two hours known and free: 0 % of the time; one of them saturated: 50 %; without a capacity nobody knows."""
+    share = metrics("parking_occupancy_hourly")["saturated_pct"]
+    with duckdb.connect() as con:
+        con.execute("CREATE TABLE r AS SELECT * FROM (VALUES ('free', false, 60.0), ('free', false, 60.0), ('full', true, 60.0), "
+                    "('full', false, 60.0), ('unknown', NULL, 60.0)) AS v (car_park, is_saturated, known_minutes)")  # fmt: skip
+        found = con.execute(f"SELECT car_park, {share} FROM r GROUP BY ALL ORDER BY 1").fetchall()
+    assert found == [("free", 0.0), ("full", 50.0), ("unknown", None)]
