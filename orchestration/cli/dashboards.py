@@ -202,11 +202,9 @@ def set_password(login: _Login, *, stdin: _FromInput = False) -> None:
 @people.command("remove")
 def remove_person(login: _Login) -> None:
     """Keep somebody out. What they made stays."""
-    from dashboards.people import remove
-    from orchestration.superset.dashboards import connect
+    from orchestration.superset.dashboards import remove_person as remove
 
-    with connect(common.load_settings()) as server:
-        remove(server, login)
+    remove(common.load_settings(), login)
     common.say(f"{login} may no longer sign in")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+from pydantic import SecretStr
 
 from dashboards import access, people, rights
 from dashboards.client import Superset
@@ -205,6 +206,22 @@ def add_person(settings: Settings, wanted: Plan, login: str, *, name: str, role:
             rights.apply(server, wanted.bundle)
         people.add(server, login, name=name, role=role, authority=authority, password=password)
         rights.apply(server, wanted.bundle)
+
+
+def remove_person(settings: Settings, login: str) -> None:
+    """Keep somebody out. What they made stays.
+
+    Raises:
+        WrongUse: nobody has this login, or the instance's secrets would let them in again at the next push.
+        VigieError: the server does not answer.
+    """
+    if settings.profile == "local" and secrets.load(settings.home).dashboards.get(login, SecretStr("")).get_secret_value():
+        raise WrongUse(
+            f"{login} is let in by the instance's secrets, again at each push",
+            remedy=f'write {login} = "" under [dashboards] in {settings.home / secrets.FILE_NAME}, then: vigie dashboards push',
+        )
+    with connect(settings) as server:
+        people.remove(server, login)
 
 
 def _say(text: str) -> None:

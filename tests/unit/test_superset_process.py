@@ -28,7 +28,7 @@ def test_a_push_that_fails(
 ) -> None:
     if has_earlier:
         record_path(settings).write_text("{}", encoding="utf-8")
-    process._push(settings, server)  # noqa: SLF001 - else a server of half a minute; without dashboards every push is refused
+    process._push(settings, server)  # without dashboards every push is refused
     said = capsys.readouterr().err
     assert "error: this instance has no dashboards" in said
     assert ("goes on with what was pushed before" in said) == has_earlier
