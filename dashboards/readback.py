@@ -80,11 +80,6 @@ def simple_conditions(params: Params) -> list[Keys]:
     return found
 
 
-def sql_conditions(params: Params) -> list[str]:
-    """Return the conditions of a chart that are written in SQL."""
-    return [str(i.get("sqlExpression")) for i in params.get("adhoc_filters") or [] if i.get("expressionType") == "SQL"]
-
-
 def thresholds(params: Params) -> list[tuple[float | None, str]] | None:
     """Return the colours of a chart's first measure: from which value on, and the colour; None: a sheet cannot say them."""
     every = params.get("conditional_formatting") or []

@@ -1,4 +1,4 @@
-"""What is added to Superset's application: its look, its one database, the French it lacks, the ground of its maps.
+"""What is added to Superset's application: its look, its one database, its French, the ground of its maps, its list of accounts.
 
 Here: what `superset_config` names, and what is added where. Not here: values of configuration; each addition has its module.
 """
@@ -42,6 +42,14 @@ def only_the_lake(uri: URL) -> None:
     """
     if uri.drivername != "duckdb+vigie":
         raise ValueError("Ce serveur ne lit que le lac de données de Vigie (duckdb+vigie:///lake)")
+
+
+def accounts_for_authors(query: Any) -> Any:
+    """Keep the list of accounts, logins included, to whom it serves: who makes charts names their owners. Others get nobody."""
+    from sqlalchemy import false
+    from superset import security_manager
+
+    return query if security_manager.can_access("can_write", "Chart") else query.filter(false())
 
 
 def mutate(app: Any) -> None:

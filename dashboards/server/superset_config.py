@@ -105,6 +105,8 @@ ROW_LIMIT = 10_000
 SQLLAB_CTAS_NO_LIMIT = False
 PREVENT_UNSAFE_DB_CONNECTIONS = True
 DB_SQLA_URI_VALIDATOR = application.only_the_lake
+# Whoever may open a dashboard could list everybody's name and address, which holds their login.
+EXTRA_RELATED_QUERY_FILTERS = {"user": application.accounts_for_authors}
 # What the lake says is French and whole (`refusals`): without "duckdb error:" before it.
 CUSTOM_DATABASE_ERRORS = {"Lac de données": refusals.SHOWN}
 # Uploading files into a database: there is none to write into.

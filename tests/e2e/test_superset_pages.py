@@ -150,6 +150,14 @@ def test_every_other_door_is_closed_to_strangers(served: Served) -> None:
     assert opened == [], "\n".join(f"{path}: {status}" for path, status, _ in opened)
 
 
+def test_the_list_of_accounts_is_for_who_makes_charts(served: Served) -> None:
+    # The first time by whom Superset gives the most: its answer must not be kept for others.
+    for login, sees in (("partout", True), ("partout.visiteur", False), ("sarry.pcc", False), ("agglo", True)):
+        for what, whom in (("dashboard", "owners"), ("dashboard", "created_by"), ("chart", "owners"), ("dataset", "changed_by")):
+            answer = served.session(login).get(f"/api/v1/{what}/related/{whom}")
+            assert bool(answer["result"]) == bool(answer["count"]) == sees, (login, what, whom)
+
+
 def test_headers_and_cookies_are_strict(served: Served) -> None:
     answer = httpx.get(f"{served.settings.superset_url}/login/", headers={"Origin": "https://ailleurs.example"}, timeout=60)
     policy = answer.headers["content-security-policy"]

@@ -93,7 +93,6 @@ def test_a_chart_read_back_says_what_its_sheet_said(name: str) -> None:
 def test_conditions_are_read_back(condition: dict[str, Any]) -> None:
     chart = _chart({**COMMON, "genre": "chiffre", "mesures": ["failures"], "ou": [condition]})
     assert readback.simple_conditions(chart["params"]) == [condition]
-    assert readback.sql_conditions(chart["params"]) == []
 
 
 def test_colours_are_read_back() -> None:
