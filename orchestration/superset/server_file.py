@@ -1,7 +1,7 @@
 """What the dashboard server is told by its instance: addresses and its own secrets, in one file of mode 600.
 
 Here: writing it, and what derives from the same secret. Not here: reading it (`dashboards.server.instance`, in Superset's environment). The
-file holds the reader's password and Superset's own; never the owner's.
+file holds the reader's password and Superset's own, never the database owner's; of a lake on S3, the instance's one key.
 """
 
 from __future__ import annotations
