@@ -43,6 +43,8 @@ _SAID: Final = {
 _ONE_MEASURE: Final = frozenset({"repartition", "chaleur", "carte_communes", "carte_points"})
 # Kinds whose measures share an axis: one title, one unit.
 _ONE_AXIS: Final = frozenset({"courbe", "barres", "classement"})
+# The classification of what the public may read.
+_FOR_VISITORS: Final = "open"
 _FINER_THAN_A_DAY: Final = "heure"
 _RANGE: Final = re.compile(r"\d{4}-\d{2}-\d{2} : \d{4}-\d{2}-\d{2}")
 
@@ -63,6 +65,11 @@ def sheet_problems(sheet: Sheet, catalogue: Mapping[str, Table]) -> list[Problem
     for i, chosen in enumerate(sheet.filters):
         found += _filter(chosen, ("filtres", i), sheet, tables, catalogue)
     found += _circles(sheet.filters)
+    if "visiteur" in sheet.roles:
+        closed = sorted({t.full_name for t in tables if t.classification != _FOR_VISITORS})
+        if closed:
+            what = f"visitors read open tables alone, and these are not: {listed(closed)}"
+            found.append(Problem(("ouvert_a",), what, "leave visiteur out, or draw on tables classified open"))
     if sheet.is_by_authority and tables and all(t.authority_column is None for t in tables):
         found.append(
             Problem(

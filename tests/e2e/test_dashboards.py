@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -263,3 +264,47 @@ def test_an_analyst_of_one_town_reads_its_numbers(instance: Instance) -> None:
             (number,) = (int(d["id"]) for d in server.all("/api/v1/dataset/") if d["uuid"] == bundle.datasets[table].uuid)
             now = server.chart_data(for_dataset(wanted.query_context, number))[0]["data"][0]
         assert now["reports_received"] == expected, who
+
+
+def test_no_dataset_shows_a_town_s_analyst_a_row_of_another(instance: Instance) -> None:
+    """Each table that a sheet draws on, by four ways: a chart's query, its rows, a filter's choices, SQL Lab."""
+    person, bundle = instance.people["voisine"], instance.plan.bundle
+    seen: dict[str, set[str]] = {}
+    with Superset(instance.settings.superset_url, person.login, person.password) as server:
+        numbers = {str(d["uuid"]): int(d["id"]) for d in server.all("/api/v1/dataset/")}
+        for table, made in bundle.datasets.items():
+            number, column = numbers[made.uuid], made.authority_column
+            if column is None:
+                assert _sql(server, f"SELECT count(*) AS n FROM {table}") == [{"n": 0}], table
+                first = next(iter(instance.plan.tables[table].columns))
+                assert _rows(server, number, [first]) == [], table
+                assert _choices(server, number, first) == [], table
+                continue
+            found = {str(row[column]) for row in _rows(server, number, [column])}
+            found |= {str(value) for value in _choices(server, number, column)}
+            found |= {str(row["a"]) for row in _sql(server, f"SELECT DISTINCT {column} AS a FROM {table}")}
+            seen[table] = found
+    assert {table: found for table, found in seen.items() if not found <= {instance.authority}} == {}
+    assert sum(bool(found) for found in seen.values()) > len(seen) / 2, "too little was there to prove anything"
+
+
+def _rows(server: Superset, number: int, columns: list[str]) -> list[dict[str, Any]]:
+    query = {"columns": columns, "metrics": [], "row_limit": 10_000}
+    context = {"datasource": {"id": number, "type": "table"}, "queries": [query], "result_format": "json", "result_type": "full"}
+    return list(server.chart_data({**context, "force": True})[0]["data"])
+
+
+def _choices(server: Superset, number: int, column: str) -> list[Any]:
+    return list(server.get(f"/api/v1/datasource/table/{number}/column/{column}/values/")["result"])
+
+
+def _sql(server: Superset, sql: str) -> list[dict[str, Any]]:
+    query = {
+        "database_id": 1,
+        "sql": sql,
+        "client_id": uuid.uuid4().hex[:10],
+        "runAsync": False,
+        "schema": "indicators",
+        "queryLimit": 10_000,
+    }
+    return list(server.post("/api/v1/sqllab/execute/", query)["data"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,14 @@ def test_what_cannot_be_drawn_is_refused_with_its_line(tmp_path: Path, right: st
     found = caught.value.problems
     assert [(p.line, what in p.what, remedy in (p.remedy or "")) for p in found] == [(line, True, True)], [str(p) for p in found]
     assert f"{path}:{line}: " in str(caught.value)
+
+
+def test_visitors_read_open_tables_alone(tmp_path: Path) -> None:
+    text = SHEET.replace("ouvert_a: [analyste, pcc]", "ouvert_a: [analyste, visiteur]")
+    assert load.check_sheet(write(tmp_path, text), catalogue()).roles == ("analyste", "visiteur")
+    closed = {name: replace(table, classification="internal") if name == "core.case" else table for name, table in catalogue().items()}
+    with pytest.raises(load.SheetError, match=r"essai.yaml:\d+: .*visitors read open tables alone, and these are not: core.case"):
+        load.check_sheet(write(tmp_path, text), closed)
 
 
 SHAPELESS = [
