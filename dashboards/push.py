@@ -27,6 +27,16 @@ _DRAWN: Final = frozenset(
 )
 
 
+# How what stands is told: by the export of this Superset, digested in this way. Changed, former digests say nothing.
+_WAY: Final = 1
+
+
+def scheme() -> str:
+    """Return what makes two digests of what stands comparable: the installed Superset, and the way it is digested."""
+    lock = Path(__file__).with_name("requirements.lock").read_bytes()
+    return f"{_WAY}:{hashlib.sha256(lock).hexdigest()[:16]}"
+
+
 @dataclass(frozen=True)
 class Record:
     """What the last push left, kept with the instance.
@@ -36,19 +46,26 @@ class Record:
         stands: uuid of each dashboard and dataset to a digest of what stood there after it.
         marks: what tells whether a local account's password changed (`dashboards.people`).
         skipped: titles of what it left as people changed it.
+        scheme: how `stands` was told.
     """
 
     digest: str = ""
     stands: Mapping[str, str] = field(default_factory=dict)
     marks: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
+    scheme: str = field(default_factory=scheme)
 
     @classmethod
     def read(cls, path: Path) -> Record:
-        """Read it; nothing was pushed when the file is missing or is not one."""
+        """Read it; nothing was pushed when the file is missing or is not one.
+
+        After an upgrade of Superset what stands is not known: what somebody else saved last counts as changed, the rest is pushed again.
+        """
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            return cls(document["digest"], document["stands"], document["marks"], tuple(document["skipped"]))
+            if document["scheme"] != scheme():
+                return cls(marks=document["marks"])
+            return cls(document["digest"], document["stands"], document["marks"], tuple(document["skipped"]), document["scheme"])
         except (OSError, ValueError, KeyError, TypeError):
             return cls()
 
