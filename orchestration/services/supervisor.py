@@ -20,6 +20,7 @@ from orchestration.services import control, declared, locks, ports, postgres, po
 from orchestration.services.control import Control, ProcessState
 from orchestration.services.declared import Service
 from orchestration.settings import LOCAL_PORTS, Settings
+from orchestration.superset import installed
 
 Tell = Callable[[str], None]
 
@@ -82,6 +83,8 @@ def up(settings: Settings, tell: Tell, *, definitions: str = declared.DEFINITION
                 starting.prepare()
                 starting.finish()
             return Started(settings, services, None)
+        if settings.profile == "local" and settings.dashboards == "on":
+            installed.require(settings)  # found now, not by a service that starts again and again
         _end_leftovers(settings)
         return _up(settings, tell, definitions)
 

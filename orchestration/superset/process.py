@@ -22,7 +22,7 @@ import httpx
 
 from ingestion.errors import VigieError
 from orchestration.settings import Settings
-from orchestration.superset import server_file
+from orchestration.superset import installed, server_file
 
 # The folder that holds Vigie's packages: Superset's environment imports `dashboards.server` and `ingestion.lake` from it.
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -56,11 +56,7 @@ def prepare(settings: Settings) -> None:
     Raises:
         VigieError: Superset is not installed, or its database cannot be prepared.
     """
-    if not settings.superset_python.exists():
-        raise VigieError(
-            f"Superset's environment is not installed: {settings.superset_python} is missing",
-            remedy='install it (make superset), or start without dashboards: dashboards = "off" in instance.toml',
-        )
+    installed.require(settings)
     file = server_file.write(settings)
     stamp, wanted = settings.superset_path / ".prepared", _fingerprint(settings)
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:

@@ -6,10 +6,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from orchestration.settings import Settings
+from ingestion.errors import VigieError
+from orchestration.services import supervisor
+from orchestration.settings import Settings, create_local
 from orchestration.superset import process
 from orchestration.superset.dashboards import record_path
 
@@ -37,3 +40,13 @@ def test_a_push_that_fails(
             server.wait(0.5)
     else:
         assert server.wait(10) == -signal.SIGTERM
+
+
+def test_an_instance_without_superset_s_environment_does_not_begin_to_start(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIGIE_DASHBOARDS", "on")
+    monkeypatch.setenv("VIGIE_SUPERSET_PYTHON", "/nowhere/bin/python")
+    settings = create_local(home)
+    with pytest.raises(VigieError, match=r"/nowhere/bin/python is missing") as caught:
+        supervisor.up(settings, lambda _: None)
+    assert "make superset" in str(caught.value.remedy)
+    assert not (home / "postgres").exists()
