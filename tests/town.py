@@ -233,7 +233,11 @@ def _batch(number: int) -> dict[str, list[str]]:
 
 
 # Columns that say when or in which order something was stored: they differ between two lakes of the same content.
-_WHEN: Final = ("landing_seq", "landing_id", "received_at", "received_on", "started_at", "contract_digest")
+_WHEN: Final = (
+    *("landing_seq", "landing_id", "received_at", "received_on", "started_at", "contract_digest"),
+    *("first_landing_at", "last_landing_at", "longest_gap_seconds", "first_received_at", "last_received_at"),
+    *("hours_since_landing", "longest_silence_hours"),
+)
 
 
 def fingerprint(town: Town) -> dict[str, tuple[int, int]]:
