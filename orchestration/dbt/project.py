@@ -34,6 +34,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "DBT_PROFILES_DIR": str(DBT_DIR),
         "DBT_PROJECT_DIR": str(DBT_DIR),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        # Each statement and its plan made 14 MB a build, and a log cut in two; the SQL itself stands beside it (`compiled/`, `run/`).
+        "DBT_LOG_LEVEL_FILE": "info",
     }
     if settings.duckdb_memory_limit is not None:
         variables["VIGIE_DUCKDB_MEMORY_LIMIT"] = settings.duckdb_memory_limit
