@@ -66,7 +66,7 @@ def _model(name: str, label: str, authority: str, columns: list[dict[str, Any]],
         "resource_type": "model",
         "description": f"{label}.",
         "columns": {c["name"]: c for c in columns},
-        "config": {"meta": {"label": label, "row_authority": authority, "owner": "Service", "metrics": metrics}},
+        "config": {"meta": {"label": label, "row_authority": authority, "owner": "Service", "classification": "open", "metrics": metrics}},
     }
 
 
