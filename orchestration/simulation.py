@@ -35,7 +35,8 @@ _ASKED_BEFORE: Final = dt.timedelta(hours=6)
 PAST: Final = (
     ("flood", dt.timedelta(days=25)),
     ("storm", dt.timedelta(days=17, hours=7)),
-    ("cabinet-out", dt.timedelta(days=11, hours=4)),
+    # More than twelve days (`befallen`): one that is started today may strike the main cabinet again, whose state is heard.
+    ("cabinet-out", dt.timedelta(days=13, hours=4)),
     ("gateway-out", dt.timedelta(days=8, hours=6)),
     ("market-day", dt.timedelta(days=4, hours=3)),
 )

@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from ingestion.errors import VigieError, WrongUse
-from ingestion.simulator.scenarios import COURSES
+from ingestion.simulator import befallen
+from ingestion.simulator.clock import seconds
+from ingestion.simulator.scenarios import COURSES, Scenario
+from ingestion.simulator.world import World
 from orchestration import simulation
 from orchestration.cli.main import main
 from orchestration.settings import Settings, create_local
@@ -126,3 +129,14 @@ def test_the_command_lists_and_starts(settings: Settings, capsys: pytest.Capture
     assert "2090-07-01 06:00" in capsys.readouterr().out
     for wrong in (["simulate", "tornado"], ["simulate", "storm", "--at", "tomorrow"], ["simulate", "--at", "2090-07-01"]):
         assert main([*wrong, *home]) == 2
+
+
+@pytest.mark.parametrize("hour", range(0, 24 * 14, 31))
+def test_a_cabinet_that_goes_dark_today_is_one_whose_state_is_heard(hour: int) -> None:
+    """Of a town with one piloted cabinet: neither its storm nor the cabinet of its history leaves today's to one that nobody hears."""
+    live_from = dt.datetime(2026, 11, 20, tzinfo=dt.UTC) + dt.timedelta(hours=hour)
+    begun = [(name, live_from - before) for name, before in simulation.PAST] + [("cabinet-out", live_from + dt.timedelta(minutes=12))]
+    world = World(120, simulation.SEED, scenarios=[Scenario(name, seconds(start)) for name, start in begun])
+    assert [c.is_remote for c in world.territory.cabinets] == [True, False]
+    struck = befallen.failures(world.scenarios, world.territory, world.seed, lambda _: [])
+    assert [x.is_remote for x in struck if x.scenario == "cabinet-out" and x.started >= seconds(live_from)] == [True]
