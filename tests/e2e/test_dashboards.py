@@ -32,7 +32,8 @@ from tests.town import VIGIE
 
 # A first start takes a minute and a half of two free cores, and Superset's own another; a machine that runs other suites, five times that.
 pytestmark = pytest.mark.timeout(1800)
-_SIZE: Final = "120"
+# Large enough that each kind of trouble has befallen somebody in four weeks.
+_SIZE: Final = "400"
 # The simulated contract binds the whole territory, and its feeds are the agglomeration's: a town's analyst has no line of them.
 _OF_THE_WHOLE: Final = frozenset({"contrat", "qualite-donnees"})
 _PATIENCE_MS: Final = 90_000
