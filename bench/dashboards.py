@@ -226,7 +226,7 @@ def _postgres(settings: Settings, queries: list[tuple[str, str]], tables: list[s
             for title, sql in queries:
                 try:
                     said = sqlglot.transpile(sql, read="duckdb", write="postgres")[0]
-                    con.execute(said)  # type: ignore[call-overload] # the text is the server's own query
+                    con.execute(said.encode())
                 except (psycopg.Error, sqlglot.errors.SqlglotError):
                     left_out.append(title)
                 else:

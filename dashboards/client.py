@@ -80,15 +80,19 @@ class Superset:
 
     def get(self, path: str, **parameters: str) -> Document:
         """Read a document; errors as `expect`."""
-        return self.expect(self.call("GET", path, params=parameters or None)).json()  # type: ignore[no-any-return] # JSON objects alone
+        return self._document(self.call("GET", path, params=parameters or None))
 
     def post(self, path: str, document: object) -> Document:
         """Send a document; errors as `expect`."""
-        return self.expect(self.call("POST", path, json=document)).json()  # type: ignore[no-any-return] # as above
+        return self._document(self.call("POST", path, json=document))
 
     def put(self, path: str, document: object) -> Document:
         """Change a document; errors as `expect`."""
-        return self.expect(self.call("PUT", path, json=document)).json()  # type: ignore[no-any-return] # as above
+        return self._document(self.call("PUT", path, json=document))
+
+    def _document(self, answer: httpx.Response) -> Document:
+        found: Document = self.expect(answer).json()
+        return found
 
     def delete(self, path: str) -> None:
         """Delete what is there; errors as `expect`."""

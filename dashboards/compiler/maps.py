@@ -20,6 +20,7 @@ _SHADES: Final = 5
 # A threshold without end still needs one for the legend: past a percentage 100, past anything else three times its start. Values beyond
 # keep the colour of the last.
 _PERCENT: Final = "%"
+_WHOLE_PERCENT: Final = 100.0
 _FAR: Final = 3.0
 # Pixels of a point: seen at the scale of a city, and not hiding its street.
 _SMALLEST_POINT: Final = 4
@@ -127,6 +128,6 @@ def _colors(draft: Draft) -> dict[str, Any]:
 
 
 def _end(start: float, unit: str) -> float:
-    if unit == _PERCENT and start < 100:  # noqa: PLR2004 - the whole
-        return 100.0
+    if unit == _PERCENT and start < _WHOLE_PERCENT:
+        return _WHOLE_PERCENT
     return start * _FAR if start > 0 else start + _FAR

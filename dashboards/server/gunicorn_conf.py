@@ -22,7 +22,7 @@ graceful_timeout = 10
 max_requests = 5_000
 max_requests_jitter = 500
 # Heartbeats in memory: on a busy disk a worker that writes them looks dead.
-worker_tmp_dir = "/dev/shm"  # noqa: S108 - a file without a name
+worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn unlinks the file as it makes it: nobody else can open it
 # Nobody commands it but the supervisor; it would stand in the system user's own folder, one for all instances.
 control_socket_disable = True
 accesslog = None
