@@ -28,6 +28,8 @@ _ORDER: Final[dict[str, str | None]] = {
     "/api/v1/chart/": None,
     "/api/v1/dashboard/": None,
 }
+# What it says of a token that has ended.
+ENDED: Final = "Token has expired"
 # Its longest message that helps; what follows is a page of HTML or a trace.
 _LONGEST: Final = 600
 
@@ -37,22 +39,29 @@ Document = dict[str, Any]
 class Superset:
     """A signed-in session; a context manager, which closes its connections.
 
+    Another `transport` than the network's own is for tests.
+
     Raises:
         VigieError: the server does not answer, or does not know the account.
     """
 
-    def __init__(self, url: str, login: str, password: str) -> None:
+    def __init__(self, url: str, login: str, password: str, *, transport: httpx.BaseTransport | None = None) -> None:
         self.url = url
         self.login = login
-        self._http = httpx.Client(base_url=url, timeout=_TIMEOUT_S, headers={"Referer": url})
-        account = {"username": login, "password": password, "provider": "db", "refresh": False}
+        self._account = {"username": login, "password": password, "provider": "db", "refresh": False}
+        self._http = httpx.Client(base_url=url, timeout=_TIMEOUT_S, headers={"Referer": url}, transport=transport)
         try:
-            token = self.post("/api/v1/security/login", account)["access_token"]
-            self._http.headers["Authorization"] = f"Bearer {token}"
-            self._http.headers["X-CSRFToken"] = self.get("/api/v1/security/csrf_token/")["result"]
+            self._sign_in()
         except BaseException:
             self.close()
             raise
+
+    def _sign_in(self) -> None:
+        self._http.headers.pop("Authorization", None)
+        token = self._document(self._request("POST", "/api/v1/security/login", json=self._account))["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {token}"
+        answer = self._request("GET", "/api/v1/security/csrf_token/")
+        self._http.headers["X-CSRFToken"] = self._document(answer)["result"]
 
     def __enter__(self) -> Self:
         return self
@@ -65,11 +74,18 @@ class Superset:
         self._http.close()
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Return the server's answer, whatever its status.
+        """Return the server's answer, whatever its status. Its tokens last a quarter of an hour: one that ended is renewed.
 
         Raises:
-            VigieError: the server does not answer.
+            VigieError: the server does not answer; a token has ended, and the account may no longer sign in.
         """
+        answer = self._request(method, path, **options)
+        if answer.status_code == httpx.codes.UNAUTHORIZED and words(answer) == ENDED:
+            self._sign_in()
+            answer = self._request(method, path, **options)
+        return answer
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             return self._http.request(method, path, **options)
         except httpx.HTTPError as error:
@@ -167,7 +183,7 @@ def words(answer: httpx.Response) -> str:
         errors = document.get("errors")
         if isinstance(errors, list) and errors:
             return "; ".join(_error(e) for e in errors)[:_LONGEST]
-        document = document.get("message", document)
+        document = document.get("message", document.get("msg", document))
     return str(document)[:_LONGEST]
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import hmac
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
-from dashboards import access, people, rights
+from dashboards import access, client, people, rights
 from dashboards.check import check_panels
 from dashboards.client import Document, Superset
 from dashboards.compiler.names import stable
@@ -349,3 +353,31 @@ def test_a_server_that_does_not_run_says_what_to_do(served: Served) -> None:
     with pytest.raises(VigieError, match="does not answer") as gone:
         Superset("http://127.0.0.1:9", "vigie", "x")
     assert "vigie up" in str(gone.value.remedy)
+
+
+def test_a_token_that_has_ended_is_renewed(served: Served) -> None:
+    ended = _ended(served.settings.superset_secret.get_secret_value())
+    answer = httpx.get(f"{served.settings.superset_url}/api/v1/me/", headers={"Authorization": f"Bearer {ended}"})
+    assert (answer.status_code, answer.json()["msg"]) == (401, client.ENDED)
+    refusals = iter([answer])
+
+    class Once(httpx.HTTPTransport):
+        """As a session that is a quarter of an hour old sees it: the server's own refusal, once."""
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            refused = next(refusals, None) if request.url.path == "/api/v1/dashboard/" else None
+            return super().handle_request(request) if refused is None else httpx.Response(refused.status_code, content=refused.content)
+
+    with Superset(served.settings.superset_url, "partout", password_of("partout"), transport=Once()) as session:
+        assert [d["uuid"] for d in session.all("/api/v1/dashboard/")]
+        assert next(refusals, None) is None
+
+
+def _ended(secret: str) -> str:
+    """Return a token as the server makes them, that ended a second ago."""
+    now = int(time.time())
+    head = {"alg": "HS256", "typ": "JWT"}
+    body = {"fresh": True, "iat": now - 901, "jti": "a", "type": "access", "sub": "1", "nbf": now - 901, "exp": now - 1}
+    text = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in (head, body))
+    signature = hmac.new(secret.encode(), text.encode(), "sha256").digest()
+    return f"{text}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"

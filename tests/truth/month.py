@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import json
 import os
 import pickle
 from collections import defaultdict
@@ -24,7 +25,7 @@ import pytest
 from ingestion.feeds.registry import find_feed
 from ingestion.lake.reader import run_query
 from ingestion.lake.session import EngineLimits, connect
-from ingestion.simulator import behaviour, history, inventory, truth
+from ingestion.simulator import behaviour, history, inventory, maps, truth
 from ingestion.simulator import town as town_systems
 from ingestion.simulator.presets import Preset, preset
 from ingestion.simulator.world import World
@@ -91,7 +92,7 @@ class Month:
         truth: table of the truth (docs/simulator.md) to its rows.
         assets: the inventory's lines, by asset_ref.
         ledger: feed to its sums of received, stored, duplicate and rejected records, and of rejected values.
-        sent: feed to (messages that history holds, those among them that repeat another).
+        sent: feed to (records that history and inventories hold, those among them that repeat another).
     """
 
     said: dict[str, list[Row]]
@@ -198,7 +199,14 @@ def read(settings: Settings, world: World, files: history.HistoryFiles) -> Month
         sums = ", ".join(f"sum({name})::BIGINT" for name in counts.split(", "))
         found = con.execute(f"SELECT feed, {sums} FROM lake.raw.landing GROUP BY feed").fetchall()
     ledger = {feed: dict(zip(counts.split(", "), numbers, strict=True)) for feed, *numbers in found}
-    return Month(said, told, assets, ledger, {feed: _messages(paths) for feed, paths in files.canonical.items() if feed in FEEDS})
+    sent = {feed: _messages(paths) for feed, paths in files.canonical.items() if feed in FEEDS}
+    sent[inventory.FEED] = len(assets), 0
+    sent |= {feed: (_features(files.of(feed)), 0) for feed in maps.FEEDS}
+    return Month(said, told, assets, ledger, sent)
+
+
+def _features(paths: tuple[Path, ...]) -> int:
+    return sum(len(json.loads(path.read_text(encoding="utf-8"))["features"]) for path in paths)
 
 
 def _messages(paths: tuple[Path, ...]) -> tuple[int, int]:
