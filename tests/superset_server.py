@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -245,19 +246,18 @@ def publish(settings: Settings) -> None:
             con.execute(f"CREATE VIEW indicators.{name} AS SELECT * FROM work_indicators.{name}")
 
 
-@pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory, extension_directory: Path) -> Iterator[Served]:
-    """A server with its dashboards and accounts; skipped where Superset's environment is not installed."""
+@contextmanager
+def serving(base: Path, extension_directory: Path, sheets: Mapping[str, str]) -> Iterator[Served]:
+    """A new instance with a server, the tests' tables, these sheets pushed, and accounts; skipped where Superset is not installed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIGIE_EXTENSION_DIRECTORY", str(extension_directory))
         patch.setenv("VIGIE_DASHBOARDS", "on")
-        base = tmp_path_factory.mktemp("superset")
         settings = create_local(base / "home")
         if not settings.superset_python.exists():
             pytest.skip("Superset's environment is not installed (make superset)")
         folder = base / "specs"
         folder.mkdir()
-        for code, text in SHEETS.items():
+        for code, text in sheets.items():
             (folder / f"{code}.yaml").write_text(text, encoding="utf-8")
         with postgres.running(settings):
             publish(settings)
@@ -268,6 +268,13 @@ def served(tmp_path_factory: pytest.TempPathFactory, extension_directory: Path) 
                 _people(found)
                 yield found
                 found.close()
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, extension_directory: Path) -> Iterator[Served]:
+    """The server that tests share."""
+    with serving(tmp_path_factory.mktemp("superset"), extension_directory, SHEETS) as found:
+        yield found
 
 
 def _people(found: Served) -> None:

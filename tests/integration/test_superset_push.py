@@ -26,7 +26,8 @@ from dashboards.sheets.model import ROLES
 from ingestion.errors import VigieError, WrongUse
 from orchestration import secrets
 from orchestration.superset.dashboards import add_person, authorities, push_all, record_path
-from tests.superset_server import AGGLO, SARRY, Served, password_of, plan_of
+from tests.effort import IS_THOROUGH
+from tests.superset_server import AGGLO, SARRY, Served, password_of, plan_of, serving
 
 pytest_plugins = ("tests.superset_server",)
 
@@ -195,6 +196,25 @@ def test_a_charts_edit_comes_back_and_is_pushed_again(
     made = plan_of(tmp_path).bundle
     chart = next(d for name, d in made.files.items() if name.startswith("charts/") and d["slice_name"] == title)
     assert {key: _bare(chart["params"][key]) for key in params} == {key: _bare(value) for key, value in params.items()}
+
+
+@pytest.mark.skipif(not IS_THOROUGH, reason="a second server takes a minute: THOROUGH=1")
+@pytest.mark.timeout(600)
+def test_an_edit_is_on_the_screens_of_a_new_instance(served: Served, record: Record, tmp_path: Path, extension_directory: Path) -> None:
+    del record
+    title = "Quelles communes en ont le plus ?"
+    sheets = {path.stem: path.read_text(encoding="utf-8") for path in served.folder.glob("*.yaml")}
+    (tmp_path / "pulled").mkdir()
+    for code, text in sheets.items():
+        (tmp_path / "pulled" / f"{code}.yaml").write_text(text, encoding="utf-8")
+    _edit_chart(served, title, row_limit=7)
+    _pulled(served, folder=tmp_path / "pulled").write()
+    sheets["pannes"] = (tmp_path / "pulled" / "pannes.yaml").read_text(encoding="utf-8")
+    with serving(tmp_path / "new", extension_directory, sheets) as new:
+        charts = {c["slice_name"]: c for c in new.robot.all("/api/v1/chart/")}
+        assert json.loads(new.robot.get(f"/api/v1/chart/{charts[title]['id']}")["result"]["params"])["row_limit"] == 7
+        assert {d["uuid"] for d in new.robot.all("/api/v1/dashboard/")} == {d["uuid"] for d in served.robot.all("/api/v1/dashboard/")}
+        assert _pulled(new).diff == ""
 
 
 def _bare(value: Any) -> Any:
