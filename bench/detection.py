@@ -162,7 +162,7 @@ def in_order(file: File) -> Iterator[tuple[int, int, float]]:
 class _Nothing:
     """No equipment is known."""
 
-    def get(self, key: AssetKey) -> Equipment | None:  # noqa: ARG002 - the protocol's
+    def get(self, key: AssetKey) -> Equipment | None:  # noqa: ARG002 - the engine asks by key; none is known here
         """Return none."""
         return None
 

@@ -104,7 +104,7 @@ def _rings(geometry: dict[str, Any]) -> list[Points]:
 
 def _outlines() -> Outlines:
     """Return the communes as published; none before the first publication."""
-    global _read  # noqa: PLW0603 - one per worker
+    global _read  # noqa: PLW0603 - read once for all requests of a worker, under `_lock`
     with _lock:
         if _read is not None and time.monotonic() - _read[0] < _FRESH_S:
             return _read[1]

@@ -33,7 +33,7 @@ errorlog = "-"
 _PR_SET_PDEATHSIG = 1
 
 
-def on_starting(server: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+def on_starting(_server: Any) -> None:
     """End with the service that started this: killed, it could not say so, and its successor would find the port taken."""
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -41,7 +41,7 @@ def on_starting(server: Any) -> None:  # noqa: ARG001 - gunicorn's signature
         sys.exit("the service that starts this server has ended")
 
 
-def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+def post_fork(_server: Any, _worker: Any) -> None:
     """Leave the parent's connections to the parent: two processes on one socket read each other's answers."""
     from superset import db
 
@@ -51,7 +51,7 @@ def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's si
         db.engine.dispose(close=False)
 
 
-def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+def worker_exit(_server: Any, worker: Any) -> None:
     """End a worker that served without taking Python's modules down: DuckDB's threads, ended by that, end the process with a fault."""
     from dashboards.server import lake_dialect
 

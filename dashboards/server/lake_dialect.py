@@ -83,7 +83,7 @@ def _numbered_cursor() -> tuple[duckdb.DuckDBPyConnection, int]:
 
 def forget(number: int | None = None) -> None:
     """Close the worker's connection, if it is still the one of this number: the next query opens another."""
-    global _held, _generation  # noqa: PLW0603 - see above
+    global _held, _generation  # noqa: PLW0603 - lets go of the one that this worker holds
     with _lock:
         if _held is not None and number in {None, _generation}:
             _held.close()
